@@ -1,0 +1,87 @@
+"""Every setting once: its name, its default, what it is for.
+
+A value comes from the environment, else from a file `.env` in the current folder. What is secret can also be read from
+the file that NAME_FILE names, which then wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from platformdirs import user_data_path
+
+from ringback.errors import InvalidParameter
+
+PREFIX = "RINGBACK_"
+
+
+class Setting(NamedTuple):
+    """One setting as documentation and checks see it."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting("RINGBACK_DATA_DIR", "the system's folder for data", "The folder in which the embedded database lies."),
+    Setting(
+        "RINGBACK_DATABASE_URL",
+        "sqlite:///DATA_DIR/ringback.db",
+        "The database: sqlite:///path/to/ringback.db or postgresql://user:password@host:port/name.",
+        secret=True,
+    ),
+)
+
+
+class Settings(NamedTuple):
+    """The settings of this process."""
+
+    data_dir: Path
+    database_url: str
+    unknown: tuple[str, ...]
+    """Names that begin with RINGBACK_ and are no settings: perhaps misspelled."""
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings. Raises InvalidParameter, naming the one that can't be used."""
+    values = _environment() if environment is None else environment
+    data_dir = Path(_value(values, "RINGBACK_DATA_DIR") or user_data_path("ringback"))
+    url = _value(values, "RINGBACK_DATABASE_URL") or f"sqlite:///{data_dir / 'ringback.db'}"
+    check_database_url(url, "RINGBACK_DATABASE_URL")
+    known = {name for s in SETTINGS for name in ((s.name, f"{s.name}_FILE") if s.secret else (s.name,))}
+    unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known)
+    return Settings(data_dir, url, tuple(unknown))
+
+
+def check_database_url(url: str, name: str) -> None:
+    """Raise InvalidParameter where `name` holds no address of a database. The address itself is secret."""
+    try:
+        scheme, port = urlsplit(url).scheme, urlsplit(url).port
+    except ValueError:
+        raise InvalidParameter(f"{name} is no address: its port must be a number from 1 to 65535.") from None
+    if not (url.startswith("sqlite:///") and len(url) > len("sqlite:///")) and (
+        scheme not in ("postgresql", "postgres") or port == 0
+    ):
+        raise InvalidParameter(f"{name} must begin with sqlite:/// (and a path) or postgresql://.")
+
+
+def _environment() -> dict[str, str]:
+    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def _value(values: Mapping[str, str], name: str) -> str:
+    path = values.get(f"{name}_FILE") if any(s.secret for s in SETTINGS if s.name == name) else None
+    if not path:
+        return values.get(name, "").strip()
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        raise InvalidParameter(f"The file that {name}_FILE names can't be read; check its path and mode.") from None

@@ -1,0 +1,85 @@
+"""`ringback serve`: the process of the HTTP server and its workers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from ringback.errors import Conflict
+
+STOP_SECONDS: Final = 10
+"""How long a worker may take to answer what it has begun when the server is told to stop."""
+
+READY_SECONDS: Final = 60
+IPV6: Final = 6
+
+
+def serve(host: str, port: int, workers: int, database_url: str, on_ready: Callable[[str], None]) -> None:
+    """Answer until a signal ends it; `on_ready` is called with the server's address once it answers.
+
+    Raises Conflict where nothing can listen at the address.
+    """
+    _check_address(host, port)
+    # The workers are processes of their own and read the settings anew.
+    os.environ["RINGBACK_DATABASE_URL"] = database_url
+    os.environ.pop("RINGBACK_DATABASE_URL_FILE", None)
+    url = f"http://{_reachable(host)}:{port}"
+    threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
+    Granian(
+        "ringback.web.app:create_app",
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=host,
+        port=port,
+        workers=workers,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise Conflict(f"{host} is no address of this machine; choose another one with --host.") from None
+    except OSError:
+        raise Conflict(f"Port {port} of {host} is in use or not allowed; choose another one with --port.") from None
+
+
+def _reachable(host: str) -> str:
+    """The host as it stands in an address to open; a server on all addresses is reached by the loopback one."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1"
+    return f"[{host}]" if address.version == IPV6 else host
+
+
+def _tell_when_ready(url: str, on_ready: Callable[[str], None]) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            opener.open(f"{url}/healthz", timeout=5).close()
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.05)
+        else:
+            on_ready(url)
+            return

@@ -1,0 +1,71 @@
+"""The server as a process: it starts, answers, refuses to start, ends."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service import RINGBACK, Service, environment
+
+
+def test_starts_answers_and_ends(tmp_path: Path) -> None:
+    service = Service(f"sqlite:///{tmp_path}/ringback.db")
+    try:
+        for path in ("/healthz", "/healthz/"):
+            answer = service.http.get(path)
+            assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+            assert answer.headers["x-request-id"]
+        missing = service.http.get("/nothing")
+        assert missing.status_code == 404
+        assert missing.json() == {
+            "success": False,
+            "error": "not_found",
+            "detail": "There is nothing at this address.",
+        }
+        refused = service.http.post("/healthz")
+        assert (refused.status_code, refused.json()["error"]) == (405, "method_not_allowed")
+        assert refused.headers["allow"] == "GET, HEAD"
+    finally:
+        assert service.stop() == 0
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (*RINGBACK, *arguments), env=environment(**variables), capture_output=True, text=True, timeout=60
+    )
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        result = run("serve", "--port", port, "--database", f"sqlite:///{tmp_path}/ringback.db")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"ringback: Port {port} of 127.0.0.1 is in use or not allowed; choose another one with --port.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"RINGBACK_DATABASE_URL": "mysql://x"}, "RINGBACK_DATABASE_URL must begin with sqlite:///"),
+        ({"RINGBACK_DATABASE_URL": "postgresql://u@h:99999/x"}, "RINGBACK_DATABASE_URL is no address: its port"),
+        ({"RINGBACK_DATABASE_URL_FILE": "/nowhere/at/all"}, "RINGBACK_DATABASE_URL_FILE names can't be read"),
+    ],
+)
+def test_settings_are_checked_at_start(variables: dict[str, str], sentence: str) -> None:
+    result = run("serve", **variables)
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_unknown_settings_are_warned_of() -> None:
+    result = run("--help", RINGBACK_DATABSE_URL="x")
+    assert result.returncode == 0
+    assert "RINGBACK_DATABSE_URL is no setting" in result.stderr
