@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from typing import Any, NamedTuple
 
 import httpx2 as httpx
+
+from ringback.accounts import create_account
+from ringback.db import Connection, T, Work, open_database
+from ringback.devices import create_device, create_device_token
+from ringback.keys import create_key
+
+_numbers = itertools.count()
 
 RINGBACK = (sys.executable, "-m", "ringback")
 
@@ -23,6 +33,47 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: no setting of whoever runs the tests reaches it."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}, **more}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command `ringback` as a person would; variables are those of its environment."""
+    return subprocess.run(
+        (*RINGBACK, *arguments), env=environment(**variables), capture_output=True, text=True, timeout=120
+    )
+
+
+def on_database(url: str, work: Work[T]) -> T:
+    """Run work in a transaction on the database, from this process, beside a server that may run on it."""
+
+    async def write() -> T:
+        database = await open_database(url)
+        try:
+            return await database.write(work)
+        finally:
+            await database.close()
+
+    return asyncio.run(write())
+
+
+class Customer(NamedTuple):
+    """An account with one key and one phone."""
+
+    id: int
+    name: str
+    key: str
+    token: str
+
+
+def make_customer(database_url: str, **account: Any) -> Customer:
+    name = f"account {os.getpid()} {next(_numbers)}"
+
+    async def make(connection: Connection) -> Customer:
+        made = await create_account(connection, name, **account)
+        device = await create_device(connection, made.id, "phone")
+        key = await create_key(connection, made.id, "key")
+        return Customer(made.id, name, key, await create_device_token(connection, made.id, device.number))
+
+    return on_database(database_url, make)
 
 
 class Service:

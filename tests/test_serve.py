@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from service import RINGBACK, Service, environment
+from service import Service, run
 
 
 def test_starts_answers_and_ends(tmp_path: Path) -> None:
@@ -32,10 +31,25 @@ def test_starts_answers_and_ends(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (*RINGBACK, *arguments), env=environment(**variables), capture_output=True, text=True, timeout=60
-    )
+def test_readyz_says_whether_the_database_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "ringback.db"
+    service = Service(f"sqlite:///{file}")
+    try:
+        assert service.http.get("/readyz").json() == {"status": "ready"}
+        file.rename(tmp_path / "elsewhere.db")
+        answer = service.http.get("/readyz")
+        assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
+        assert service.http.get("/healthz").status_code == 200
+    finally:
+        service.stop()
+
+
+def test_two_workers_answer_and_end(database_url: str) -> None:
+    service = Service(database_url, "--workers", "2")
+    try:
+        assert service.http.get("/readyz").status_code == 200
+    finally:
+        assert service.stop() == 0
 
 
 def test_port_in_use(tmp_path: Path) -> None:

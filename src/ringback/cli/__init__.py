@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 import typer
 
+from ringback.cli import account, device, key
 from ringback.cli.common import fail, warn_unknown_settings
-from ringback.cli.server import serve
+from ringback.cli.server import migrate, serve
 from ringback.errors import InvalidParameter, RingbackError
 
 app = typer.Typer(
@@ -20,11 +23,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
-
-
-@app.callback()
-def _commands() -> None:
-    """With a callback Typer keeps the command's name even while there is but one."""
+app.add_typer(account.app, name="account")
+app.add_typer(key.app, name="key")
+app.add_typer(device.app, name="device")
+app.command()(migrate)
 
 
 def main() -> None:
@@ -39,6 +41,10 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("Interrupted.", 130)
     except BrokenPipeError:
-        # Who read our output has gone, as `head` does; nothing is left to say.
-        sys.stderr.close()
+        # Who read our output has gone, as `head` does; what is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        # Its text may quote numbers and names.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fail(f"This is a fault of Ringback ({type(error).__name__} at {place.name}:{place.lineno}); please tell us.", 1)

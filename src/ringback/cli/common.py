@@ -1,17 +1,38 @@
-"""What commands share: settings, the database, errors."""
+"""What commands share: settings, the database, what options mean, how results and errors are shown."""
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import json
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+from ringback.accounts import Account, find_account
+from ringback.db import Connection, Database, T, open_database
 from ringback.settings import check_database_url, load_settings
 
-Database = Annotated[
+DatabaseUrl = Annotated[
     str, typer.Option("--database", help="The database's address, instead of RINGBACK_DATABASE_URL.", metavar="URL")
 ]
+AccountName = Annotated[str, typer.Option("--account", help="The account's name.", metavar="NAME")]
+
+
+class Format(StrEnum):
+    """How a command shows what it found: a table for people, JSON or CSV for programs."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="A table for people, JSON or CSV for programs.")]
 
 
 def fail(sentence: str, code: int) -> NoReturn:
@@ -31,3 +52,56 @@ def database_url(given: str = "") -> str:
     if given:
         check_database_url(given, "--database")
     return given or load_settings().database_url
+
+
+def with_database(work: Callable[[Database], Awaitable[T]], url: str = "") -> T:
+    """Run work on the database, which is brought up to date and closed again."""
+
+    async def run() -> T:
+        database = await open_database(url or database_url())
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def read(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run work that only reads."""
+    return with_database(lambda database: database.read(work))
+
+
+def write(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run work in a transaction."""
+    return with_database(lambda database: database.write(work))
+
+
+def for_account(name: str, work: Callable[[Connection, Account], Awaitable[T]]) -> Callable[[Connection], Awaitable[T]]:
+    """Work on an account, found by its name."""
+
+    async def run(connection: Connection) -> T:
+        return await work(connection, await find_account(connection, name))
+
+    return run
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], format: Format) -> None:
+    """Print rows on stdout. In a table and in CSV what is unknown is empty; in JSON it is null."""
+    match format:
+        case Format.json:
+            print(json.dumps(rows, ensure_ascii=False, indent=2))
+        case Format.csv:
+            writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        case Format.table:
+            table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold")
+            for row in rows:
+                table.add_row(*("" if row[c] is None else _printable(str(row[c])) for c in columns))
+            Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def _printable(text: str) -> str:
+    """The text on one line, without characters that would steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 
+from ringback.db import open_database
 from ringback.errors import RingbackError
+from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
-from ringback.web.health import healthz
+from ringback.web.health import healthz, readyz
 
 ROUTES = [
-    healthz,
+    healthz,  # GET /healthz
+    readyz,  # GET /readyz
 ]
 
 
 def create_app() -> Litestar:
-    """The ASGI application of one worker."""
+    """The ASGI application of one worker; `state.database` is open while it runs."""
     return Litestar(
         route_handlers=ROUTES,
+        lifespan=[_database],
         before_send=[name_request],
         exception_handlers={
             RingbackError: answer_error,
@@ -27,3 +34,12 @@ def create_app() -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+
+
+@asynccontextmanager
+async def _database(app: Litestar) -> AsyncIterator[None]:
+    app.state.database = await open_database(load_settings().database_url)
+    try:
+        yield
+    finally:
+        await app.state.database.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from litestar import HttpMethod, Response, route
+from litestar.datastructures import State
 
+from ringback.db import Database
 from ringback.web.answers import json_answer
 
 
@@ -11,3 +13,11 @@ from ringback.web.answers import json_answer
 async def healthz() -> Response[bytes]:
     """The process is alive."""
     return json_answer({"status": "alive"})
+
+
+@route("/readyz", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+async def readyz(state: State) -> Response[bytes]:
+    """The database answers, is of this program's schema and lies where it lay."""
+    database: Database = state.database
+    await database.check()
+    return json_answer({"status": "ready"})

@@ -1,0 +1,142 @@
+"""Devices: the phones that calls come from, and what calls of backup files belong to."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
+from ringback.db import Connection
+from ringback.errors import Conflict, NotFound
+from ringback.times import now_ms, rfc3339
+from ringback.tokens import hash_token, make_token, token_account
+
+PREFIX: Final = "rbd"
+
+RHYTHM_MS: Final = 15 * 60_000
+"""How far apart a phone's contacts are expected to be."""
+
+ONLINE_RHYTHMS: Final = 2
+LATE_RHYTHMS: Final = 8
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A device; `last_seen_ms` is its last request, None where its calls came from files alone."""
+
+    number: int
+    name: str
+    created_ms: int
+    last_seen_ms: int | None
+    revoked_ms: int | None
+
+    @property
+    def id(self) -> str:
+        """The id as others see it."""
+        return f"d{self.number}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a phone that the account relies on: from its first contact until it is revoked."""
+        return self.last_seen_ms is not None and self.revoked_ms is None
+
+    def status(self, at_ms: int) -> str:
+        """How it does: `never`, `online`, `late`, `silent`, or `revoked`."""
+        if self.revoked_ms is not None:
+            return "revoked"
+        if self.last_seen_ms is None:
+            return "never"
+        rhythms = (at_ms - self.last_seen_ms) / RHYTHM_MS
+        if rhythms <= ONLINE_RHYTHMS:
+            return "online"
+        return "late" if rhythms <= LATE_RHYTHMS else "silent"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The device as commands show it."""
+        last_seen = rfc3339(self.last_seen_ms) if self.last_seen_ms is not None else None
+        return {"id": self.id, "name": self.name, "status": self.status(now_ms()), "last_seen": last_seen}
+
+
+_COLUMNS: Final = "d.id, d.name, d.created_ms, d.last_seen_ms, d.revoked_ms"
+
+
+async def create_device(connection: Connection, account_id: int, name: str) -> Device:
+    """A new device without a token. Raises InvalidParameter, and Conflict where the name is taken."""
+    name = check_name(name, "A device's name")
+    number = await next_number(connection, account_id, "last_device")
+    await _check_free(connection, account_id, name)
+    await connection.execute(
+        "insert into devices (account_id, id, name, created_ms) values ($1, $2, $3, $4)",
+        account_id, number, name, now_ms(),
+    )  # fmt: skip
+    return await find_device(connection, account_id, name)
+
+
+async def create_device_token(connection: Connection, account_id: int, number: int) -> str:
+    """A token for the device, which can't be shown again."""
+    token = make_token(PREFIX, account_id)
+    await connection.execute(
+        "update devices set token_hash = $3 where account_id = $1 and id = $2", account_id, number, hash_token(token)
+    )
+    return token
+
+
+async def token_device(connection: Connection, token: str) -> tuple[Account, Device] | None:
+    """The account and device of a token; None where it is unknown or revoked."""
+    account_id = token_account(PREFIX, token)
+    if account_id is None:
+        return None
+    row = await connection.fetch_one(
+        f"select {COLUMNS}, {_COLUMNS} from devices d join accounts a on a.id = d.account_id"
+        " where d.account_id = $1 and d.token_hash = $2 and d.revoked_ms is null",
+        account_id, hash_token(token),
+    )  # fmt: skip
+    return (account_from(row), Device(*row[6:])) if row else None
+
+
+async def find_device(connection: Connection, account_id: int, name: str) -> Device:
+    """The device of a name. Raises NotFound."""
+    for device in await list_devices(connection, account_id):
+        if device.name == name:
+            return device
+    raise NotFound("There is no device of that name; `ringback device list` shows them.")
+
+
+async def list_devices(connection: Connection, account_id: int) -> list[Device]:
+    """The account's devices, in the order of their making, revoked ones too."""
+    rows = await connection.fetch(f"select {_COLUMNS} from devices d where d.account_id = $1 order by d.id", account_id)
+    return [Device(*row) for row in rows]
+
+
+async def rename_device(connection: Connection, account_id: int, name: str, new_name: str) -> None:
+    """Give a device another name. Raises NotFound, InvalidParameter, and Conflict where the new name is taken."""
+    new_name = check_name(new_name, "A device's name")
+    device = await find_device(connection, account_id, name)
+    if new_name != device.name:
+        await _check_free(connection, account_id, new_name)
+    await connection.execute(
+        "update devices set name = $3 where account_id = $1 and id = $2", account_id, device.number, new_name
+    )
+
+
+async def revoke_device(connection: Connection, account_id: int, name: str) -> None:
+    """End a device's token for ever; its calls stay. Raises NotFound."""
+    device = await find_device(connection, account_id, name)
+    await connection.execute(
+        "update devices set revoked_ms = coalesce(revoked_ms, $3) where account_id = $1 and id = $2",
+        account_id, device.number, now_ms(),
+    )  # fmt: skip
+
+
+async def note_seen(connection: Connection, account_id: int, number: int, at_ms: int) -> None:
+    """Note a request of the device."""
+    await connection.execute(
+        "update devices set last_seen_ms = $3 where account_id = $1 and id = $2"
+        " and (last_seen_ms is null or last_seen_ms < $3)",
+        account_id, number, at_ms,
+    )  # fmt: skip
+
+
+async def _check_free(connection: Connection, account_id: int, name: str) -> None:
+    if await connection.fetch_one("select 1 from devices where account_id = $1 and name = $2", account_id, name):
+        raise Conflict("The account has a device of that name already; choose another name.")

@@ -1,0 +1,69 @@
+"""API keys of an account."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
+from ringback.db import Connection
+from ringback.errors import NotFound
+from ringback.times import now_ms
+from ringback.tokens import hash_token, make_token, token_account
+
+PREFIX: Final = "rbk"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """An API key without its secret. The id is unique in the installation: it names the account too."""
+
+    id: str
+    name: str
+    created_ms: int
+    revoked_ms: int | None
+
+
+async def create_key(connection: Connection, account_id: int, name: str) -> str:
+    """A new key, which can't be shown again."""
+    name = check_name(name, "A key's name")
+    number = await next_number(connection, account_id, "last_key")
+    key = make_token(PREFIX, account_id)
+    await connection.execute(
+        "insert into keys (account_id, id, name, hash, created_ms) values ($1, $2, $3, $4, $5)",
+        account_id, number, name, hash_token(key), now_ms(),
+    )  # fmt: skip
+    return key
+
+
+async def key_account(connection: Connection, key: str) -> Account | None:
+    """The account of a key; None where it is unknown or revoked."""
+    account_id = token_account(PREFIX, key)
+    if account_id is None:
+        return None
+    row = await connection.fetch_one(
+        f"select {COLUMNS} from keys k join accounts a on a.id = k.account_id"
+        " where k.account_id = $1 and k.hash = $2 and k.revoked_ms is null",
+        account_id, hash_token(key),
+    )  # fmt: skip
+    return account_from(row) if row else None
+
+
+async def list_keys(connection: Connection, account_id: int) -> list[Key]:
+    """The account's keys, in the order of their making, revoked ones too."""
+    rows = await connection.fetch(
+        "select id, name, created_ms, revoked_ms from keys where account_id = $1 order by id", account_id
+    )
+    return [Key(f"k{account_id}-{id}", *rest) for id, *rest in rows]
+
+
+async def revoke_key(connection: Connection, key_id: str) -> None:
+    """End a key for ever. Raises NotFound."""
+    match = re.fullmatch("k([0-9]{1,18})-([0-9]{1,18})", key_id, re.ASCII)
+    row = match and await connection.fetch_one(
+        "update keys set revoked_ms = coalesce(revoked_ms, $3) where account_id = $1 and id = $2 returning id",
+        int(match[1]), int(match[2]), now_ms(),
+    )  # fmt: skip
+    if not row:
+        raise NotFound("There is no key of that id; `ringback key list` shows them.")

@@ -1,0 +1,55 @@
+"""Both databases, for every test that asks for `database_url` or `service`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from postgresql import new_database, postgresql_server
+from service import Service
+
+# One profile everywhere: without it hypothesis takes another one where CI is set, and tests differ there.
+settings.register_profile(
+    "ringback", deadline=None, print_blob=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ringback")
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and so would be every command that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The address of an empty database of an engine."""
+
+    def make(engine: str) -> str:
+        if engine == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('database')}/ringback.db"
+        return new_database(request.getfixturevalue("postgresql_url"))
+
+    return make
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> str:
+    """The address of an empty database."""
+    return fresh(request.param)
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def service(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> Iterator[Service]:
+    """A running server. Tests share it; each makes accounts of its own."""
+    service = Service(fresh(request.param))
+    yield service
+    service.stop()
