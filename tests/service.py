@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import socket
@@ -76,6 +77,17 @@ def make_customer(database_url: str, **account: Any) -> Customer:
     return on_database(database_url, make)
 
 
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def call(
+    number: str | None = "+12025550100", type: str = "missed", date_ms: int = 1_761_231_000_000, **more: Any
+) -> Any:
+    """A report as a phone sends it."""
+    return {"number": number, "type": type, "date_ms": date_ms, "duration_sec": 0, **more}
+
+
 class Service:
     """`ringback serve` as a process of its own."""
 
@@ -103,6 +115,24 @@ class Service:
             return self.http.get("/healthz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def customer(self, **account: Any) -> Customer:
+        return make_customer(self.database_url, **account)
+
+    def sync(self, token: str, body: Any, **headers: str) -> httpx.Response:
+        """Post a body as a phone does: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.http.post("/v1/sync/calls", content=content, headers=bearer(token) | headers)
+
+    def send(self, token: str, *calls: Any) -> dict[str, Any]:
+        """Send reports as a phone does; returns the answer."""
+        answer = self.sync(token, {"calls": calls})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def statuses(self, token: str, *calls: Any) -> list[str]:
+        """Send reports; returns what became of each."""
+        return [result["status"] for result in self.send(token, *calls)["results"]]
 
     def stop(self) -> int:
         """End it as an operator does; returns its exit code."""

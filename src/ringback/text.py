@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -75,6 +76,7 @@ def number_key(number: str) -> str:
     return ("+" if "+" in number[:first] else "") + digits(number)
 
 
-def number_key_hash(key: str) -> int:
-    """BLAKE2b of 8 bytes over the number key, as a signed integer that both databases can keep."""
-    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
+@lru_cache(maxsize=20_000)
+def number_key_hash(number: str) -> int:
+    """BLAKE2b of 8 bytes over the number's key, as a signed integer that both databases can keep."""
+    return int.from_bytes(blake2b(number_key(number).encode(), digest_size=8).digest(), "big", signed=True)

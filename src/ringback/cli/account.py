@@ -52,7 +52,7 @@ def show_(name: Name, format: FormatOption = Format.table) -> None:
     show([read(for_account(name, count))], (*COLUMNS, *HELD), format)
 
 
-HELD = ("keys", "devices")
+HELD = ("keys", "devices", "calls", "rejected")
 
 
 @app.command("set-until")

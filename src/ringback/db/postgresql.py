@@ -164,7 +164,7 @@ async def _in_savepoints(connection: PostgresqlConnection, jobs: list[_Job]) -> 
 
 
 def _answer(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.cancelled():
+    if done.done():  # cancelled: who asked has gone
         return
     if isinstance(outcome, Exception):
         done.set_exception(outcome)

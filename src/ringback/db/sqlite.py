@@ -167,7 +167,7 @@ def _commit_together(connection: SqliteConnection, jobs: list[_Job]) -> None:
     handle = connection.handle
     try:
         handle.execute("begin immediate")
-        outcomes = [_in_savepoint(connection, job.work) for job in jobs]
+        outcomes = [_in_savepoint(connection, job) for job in jobs]
         handle.execute("commit")
     except Exception as error:
         outcomes = [error] * len(jobs)
@@ -179,12 +179,12 @@ def _commit_together(connection: SqliteConnection, jobs: list[_Job]) -> None:
             job.loop.call_soon_threadsafe(_answer, job.done, outcome)
 
 
-def _in_savepoint(connection: SqliteConnection, work: Work[Any]) -> Any:
+def _in_savepoint(connection: SqliteConnection, job: _Job) -> Any:
     """The result of the work, or the error with which it undid its own work alone."""
     handle = connection.handle
     handle.execute("savepoint work")
     try:
-        outcome = _finish(work(connection))
+        outcome = _finish(job.work(connection))
     except Exception as error:
         if not handle.in_transaction:
             raise  # a full disk or an I/O error ended the whole transaction, the others' work too
@@ -195,7 +195,7 @@ def _in_savepoint(connection: SqliteConnection, work: Work[Any]) -> Any:
 
 
 def _answer(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.cancelled():
+    if done.done():  # cancelled: who asked has gone
         return
     if isinstance(outcome, Exception):
         done.set_exception(_for_people(outcome) if isinstance(outcome, apsw.Error) else outcome)

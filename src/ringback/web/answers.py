@@ -44,6 +44,8 @@ async def name_request(message: Message, scope: Scope) -> None:
 def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[bytes]:
     """An error of ours."""
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return _answer(request, error.status, error.code, error.detail, headers)
 
 

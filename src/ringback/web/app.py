@@ -12,11 +12,15 @@ from ringback.db import open_database
 from ringback.errors import RingbackError
 from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
+from ringback.web.auth import guard
 from ringback.web.health import healthz, readyz
+from ringback.web.sync import MOST_BYTES, sync_calls, sync_rejected
 
 ROUTES = [
     healthz,  # GET /healthz
     readyz,  # GET /readyz
+    sync_calls,  # POST /v1/sync/calls
+    sync_rejected,  # GET /v1/sync/rejected
 ]
 
 
@@ -25,6 +29,8 @@ def create_app() -> Litestar:
     return Litestar(
         route_handlers=ROUTES,
         lifespan=[_database],
+        guards=[guard],
+        request_max_body_size=MOST_BYTES,
         before_send=[name_request],
         exception_handlers={
             RingbackError: answer_error,

@@ -7,15 +7,16 @@ from litestar.datastructures import State
 
 from ringback.db import Database
 from ringback.web.answers import json_answer
+from ringback.web.auth import PUBLIC
 
 
-@route("/healthz", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@route("/healthz", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=PUBLIC)
 async def healthz() -> Response[bytes]:
     """The process is alive."""
     return json_answer({"status": "alive"})
 
 
-@route("/readyz", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@route("/readyz", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=PUBLIC)
 async def readyz(state: State) -> Response[bytes]:
     """The database answers, is of this program's schema and lies where it lay."""
     database: Database = state.database

@@ -18,6 +18,8 @@ from granian.log import LogLevels
 
 from ringback.errors import Conflict
 
+APPLICATION: Final = "ringback.web.app:create_app"
+
 STOP_SECONDS: Final = 10
 """How long a worker may take to answer what it has begun when the server is told to stop."""
 
@@ -37,7 +39,7 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     url = f"http://{_reachable(host)}:{port}"
     threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
     Granian(
-        "ringback.web.app:create_app",
+        APPLICATION,
         factory=True,
         interface=Interfaces.ASGI,
         address=host,

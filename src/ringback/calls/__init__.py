@@ -1,0 +1,1 @@
+"""What Ringback exists for: taking calls in, finding them again, never losing one."""

@@ -1,0 +1,165 @@
+"""What a source says of a call: the fields of a report, and what each may hold. Rules: the call API contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ringback.text import clean_number, is_storable, trim
+from ringback.times import DAY_MS
+
+KINDS: Final = {
+    "unknown": 0,
+    "incoming": 1,
+    "outgoing": 2,
+    "missed": 3,
+    "voicemail": 4,
+    "rejected": 5,
+    "blocked": 6,
+    "answered_elsewhere": 7,
+}
+"""The types of calls by Android's numbers (android.provider.CallLog.Calls.TYPE)."""
+
+PRESENTATIONS: Final = {"allowed": 1, "restricted": 2, "unknown": 3, "payphone": 4, "unavailable": 5}
+"""How a number may be shown, by Android's numbers (android.provider.CallLog.Calls.NUMBER_PRESENTATION)."""
+
+DIRECTIONS: Final = {KINDS["outgoing"]: 1, KINDS["voicemail"]: 2}
+"""The direction of a kind; 0, in, for all others."""
+
+EARLIEST_MS: Final = 631_152_000_000
+"""The beginning of 1990: earlier dates are seconds, or integers that lost their upper half."""
+
+MOST_INT: Final = 2_147_483_647
+LONGEST_NAME: Final = 500
+LONGEST_TEXT: Final = 100
+
+
+class CallReport(msgspec.Struct, frozen=True):
+    """One row of a call log as a phone or file tells it, checked and cleaned."""
+
+    number: str
+    """As it was written, without white space at its ends; "" for a hidden caller."""
+    type: str
+    date_ms: int
+    """When it began: ms since 1970 in UTC, floored to the second where `precision` is `s`."""
+    duration_sec: int
+    precision: str = "ms"
+    cached_name: str | None = None
+    geo_location: str | None = None
+    occurrence: int = 0
+    """Which of the rows of one read it is that share all the rest of the identity."""
+    country_iso: str | None = None
+    presentation: str | None = None
+    sim_id: str | None = None
+    type_raw: str | None = None
+    source: str | None = None
+
+    @property
+    def kind(self) -> int:
+        """Its type as Android's number."""
+        return KINDS[self.type]
+
+    @property
+    def direction(self) -> int:
+        """The direction that is part of its identity."""
+        return DIRECTIONS.get(self.kind, 0)
+
+
+class BadReport(msgspec.Struct, frozen=True):
+    """A report that can't be taken: why, and what was sent."""
+
+    error: str
+    report: Any
+    """What `json.loads` made of it."""
+    place: int | None = None
+    """The row of the file that it came from."""
+
+
+class JsonNumber(str):
+    """A number that JSON allows but no field does (a float, thousands of digits), as it was written."""
+
+    __slots__ = ()
+
+
+class _Field(NamedTuple):
+    allows: Callable[[Any], bool]
+    must_be: str
+    required: bool = False
+
+
+def _text(longest: int) -> _Field:
+    return _Field(
+        lambda value: type(value) is str and len(value) <= longest and is_storable(value),
+        f"text of at most {longest} characters, in valid Unicode and without U+0000",
+    )
+
+
+def _whole(least: int, most: int) -> _Field:
+    return _Field(lambda value: type(value) is int and least <= value <= most, f"a whole number from {least} to {most}")
+
+
+def _word(*words: str) -> _Field:
+    return _Field(lambda value: type(value) is str and value in words, "one of " + ", ".join(words))
+
+
+_SHORT: Final = _text(LONGEST_TEXT)
+
+_FIELDS: Final[dict[str, _Field]] = {
+    "number": _Field(lambda value: value is None or _SHORT.allows(value), f"null or {_SHORT.must_be}", True),
+    "type": _word(*KINDS)._replace(required=True),
+    "date_ms": _Field(lambda value: type(value) is int, "a whole number of milliseconds since 1970", True),
+    "duration_sec": _whole(0, MOST_INT)._replace(required=True),
+    "precision": _word("ms", "s"),
+    "cached_name": _text(LONGEST_NAME),
+    "geo_location": _text(LONGEST_NAME),
+    "occurrence": _whole(0, MOST_INT),
+    "country_iso": _SHORT,
+    "presentation": _word(*PRESENTATIONS),
+    "sim_id": _SHORT,
+    "type_raw": _Field(
+        lambda value: _SHORT.allows(str(value) if type(value) is int else value),
+        f"a whole number or {_SHORT.must_be}",
+    ),
+    "source": _SHORT,
+    "tz_offset_min": _whole(-1_440, 1_440),
+}
+
+
+def parse_report(value: Any, now_ms: int, place: int | None = None) -> CallReport | BadReport:
+    """Check one report, as `json.loads` gave it. `now_ms` is the server's clock, `place` the row of a file."""
+    if type(value) is not dict:
+        return BadReport("A report must be a JSON object.", value, place)
+    error = _find_error(value, now_ms)
+    if error:
+        return BadReport(error, value, place)
+    said = {name: value[name] for name in _FIELDS if value.get(name) is not None}
+    said.pop("tz_offset_min", None)
+    if "type_raw" in said:
+        said["type_raw"] = str(said["type_raw"])
+    for name, given in said.items():
+        if type(given) is str and not trim(given):
+            said[name] = None
+    said["number"] = clean_number(said.get("number"), said.get("presentation"))
+    if said.get("precision") == "s":
+        said["date_ms"] -= said["date_ms"] % 1_000
+    return CallReport(**said)
+
+
+def _find_error(value: dict[str, Any], now_ms: int) -> str:
+    """What is wrong with the report, as a sentence; "" where nothing is."""
+    for name, field in _FIELDS.items():
+        given = value.get(name)
+        if field.required:
+            if name not in value:
+                return f"{name} is missing; it must be {field.must_be}."
+        elif given is None:
+            continue
+        if not field.allows(given):
+            return f"{name} must be {field.must_be}."
+    if value["date_ms"] < EARLIEST_MS:
+        return "date_ms is before 1990; it must be in milliseconds since 1970."
+    if value["date_ms"] > now_ms + DAY_MS:
+        return "date_ms is more than 24 hours ahead of the server's clock."
+    return ""

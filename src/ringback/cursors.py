@@ -1,0 +1,54 @@
+"""Cursors: places in a list that a client hands back. They name their purpose, account, history and position."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from typing import Final
+
+from ringback.db import Connection
+from ringback.errors import CursorExpired, InvalidParameter
+
+_CHECK_BYTES: Final = 16
+_FORM: Final = re.compile(b"([a-z_]+):([0-9]{1,18}):([0-9a-f]+):([0-9]{1,18})")
+
+
+async def make_cursor(connection: Connection, purpose: str, account_id: int, position: int) -> str:
+    """The cursor of a position, with a check value against made-up ones."""
+    history, secret = await _installation(connection)
+    named = f"{purpose}:{account_id}:{history}:{position}".encode()
+    return base64.urlsafe_b64encode(_check_value(secret, named) + named).decode().rstrip("=")
+
+
+async def read_cursor(connection: Connection, purpose: str, account_id: int, cursor: str, newest: int) -> int:
+    """The position of a cursor.
+
+    Raises InvalidParameter where it was altered, made up or belongs elsewhere; CursorExpired where it is of another
+    history or beyond `newest`, the last position there is.
+    """
+    history, secret = await _installation(connection)
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError):
+        raw = b""
+    named = raw[_CHECK_BYTES:]
+    match = _FORM.fullmatch(named)
+    genuine = hmac.compare_digest(raw[:_CHECK_BYTES], _check_value(secret, named))
+    if not match or not genuine or (match[1].decode(), int(match[2])) != (purpose, account_id):
+        raise InvalidParameter("cursor must be one that this list gave; leave it out to begin anew.")
+    if match[3].decode() != history or int(match[4]) > newest:
+        raise CursorExpired("The cursor is of another state of the database; leave it out to begin anew.")
+    return int(match[4])
+
+
+async def _installation(connection: Connection) -> tuple[str, str]:
+    row = await connection.fetch_one("select history, secret from installation")
+    assert row is not None
+    return row[0], row[1]
+
+
+def _check_value(secret: str, named: bytes) -> bytes:
+    return hmac.digest(secret.encode(), named, hashlib.sha256)[:_CHECK_BYTES]

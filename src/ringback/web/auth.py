@@ -1,0 +1,56 @@
+"""Who may ask: closed by default. A route says in `opt` what opens it; a route that says nothing is refused."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from ringback.accounts import Account
+from ringback.db import Connection, Database
+from ringback.devices import PREFIX as DEVICE_PREFIX
+from ringback.devices import Device, token_device
+from ringback.errors import InvalidToken
+from ringback.keys import key_account
+
+PUBLIC: Final = {"access": "public"}
+TOKEN: Final = {"access": "token"}
+"""A device's token: `state.account` and `state.device` are set."""
+TOKEN_OR_KEY: Final = {"access": "token_or_key"}
+"""That, or an account's key: then `state.device` is None."""
+
+Requester = ASGIConnection[Any, Any, Any, Any]
+
+
+async def guard(connection: Requester, handler: BaseRouteHandler) -> None:
+    """Let the request through if it may. Raises InvalidToken."""
+    access = handler.opt.get("access")
+    if access == "public" or connection.scope.get("method") == "OPTIONS":
+        return
+    token = header_token(connection)
+    if access not in ("token", "token_or_key") or not token:
+        raise InvalidToken("Send a device token as `Authorization: Bearer TOKEN`.")
+    database: Database = connection.app.state.database
+    account, device = await database.read(lambda c: _find(c, token, access == "token_or_key"))
+    connection.state.account, connection.state.device = account, device
+
+
+def header_token(connection: Requester) -> str:
+    """The key or token of the headers, `Authorization: Bearer` before `X-API-Key`; "" where there is none."""
+    scheme, _, token = connection.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return connection.headers.get("x-api-key", "").strip()
+
+
+async def _find(connection: Connection, token: str, key_too: bool) -> tuple[Account, Device | None]:
+    if key_too and not token.startswith(DEVICE_PREFIX):
+        account = await key_account(connection, token)
+        if account:
+            return account, None
+    else:
+        found = await token_device(connection, token)
+        if found:
+            return found
+    raise InvalidToken("The token is unknown or revoked; make a new one.")
