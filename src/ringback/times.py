@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -57,3 +57,59 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidParameter("There is no such time zone; take a name such as Europe/Paris or UTC.") from None
+
+
+FIRST_DAY: Final = date(1980, 1, 1)
+LAST_DAY: Final = date(2200, 1, 1)
+"""Days beyond these are taken as these: no call that is accepted lies outside."""
+
+_AROUND_S: Final = 36 * 3_600
+_STEP_S: Final = 900
+
+Stretch = tuple[int, int | None]
+"""From a moment on, until before another; None: for ever."""
+
+
+@lru_cache(maxsize=1_000)
+def since_day(day: date, zone: tzinfo) -> list[Stretch]:
+    """The stretches, in ms, in which the local date is the day or a later one.
+
+    Mostly it is one. Where clocks go back over midnight (St. John's did at 00:01), the new day begins twice.
+    """
+    midnight = datetime.combine(min(max(day, FIRST_DAY), LAST_DAY), datetime.min.time(), UTC)
+    midnight_s = int(midnight.timestamp())
+    stretches: list[Stretch] = []
+    for start, end, offset in _offsets(midnight_s - _AROUND_S, midnight_s + _AROUND_S, zone):
+        begin = max(start, midnight_s - offset)
+        if end is not None and begin >= end:
+            continue
+        if stretches and stretches[-1][1] == begin * 1_000:
+            begin = stretches.pop()[0] // 1_000
+        stretches.append((begin * 1_000, None if end is None else end * 1_000))
+    return stretches
+
+
+def day_after(day: date) -> date:
+    """The next day of the calendar; the last one stays."""
+    return day if day == date.max else day + timedelta(days=1)
+
+
+def _offsets(first: int, last: int, zone: tzinfo) -> list[tuple[int, int | None, int]]:
+    """The stretches of one UTC offset between two seconds, as (start, end, offset in s); the last has no end."""
+
+    def offset(second: int) -> int:
+        found = datetime.fromtimestamp(second, zone).utcoffset()
+        return int(found.total_seconds()) if found else 0
+
+    stretches: list[tuple[int, int | None, int]] = []
+    start = first
+    for second in range(first, last, _STEP_S):
+        before, after = second, second + _STEP_S
+        if offset(before) == offset(after):
+            continue
+        while after - before > 1:
+            middle = (before + after) // 2
+            before, after = (middle, after) if offset(middle) == offset(second) else (before, middle)
+        stretches.append((start, after, offset(second)))
+        start = after
+    return [*stretches, (start, None, offset(last))]

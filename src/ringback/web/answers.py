@@ -61,7 +61,9 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
             detail = f"This address takes {methods} only."
             return _answer(request, 405, "method_not_allowed", detail, {"Allow": methods})
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return _answer(request, 413, "payload_too_large", "The body is larger than is taken at once.")
+            # The rest of the body is not read, so nothing more can be understood on this connection.
+            detail = "The body is larger than is taken at once; send less."
+            return _answer(request, 413, "payload_too_large", detail, {"Connection": "close"})
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return _answer(request, status, "invalid_parameter", "The request can't be read; check its form.")
     _log.error("request %s of %s: HTTP %s", request_id(request.scope), path, error.status_code)

@@ -13,10 +13,18 @@ from ringback.errors import RingbackError
 from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
 from ringback.web.auth import guard
+from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.health import healthz, readyz
-from ringback.web.sync import MOST_BYTES, sync_calls, sync_rejected
+from ringback.web.sync import sync_calls, sync_rejected
+
+MOST_BYTES_READ = 32_000_000
+"""Bodies beyond this are cut off; handlers refuse smaller ones in their own words."""
 
 ROUTES = [
+    missed_list,  # GET /call/missed/list/
+    incoming_list,  # GET /call/incoming/list/
+    outgoing_list,  # GET /call/outgoing/list/
+    phone_list,  # GET /gateway/mobile/list/
     healthz,  # GET /healthz
     readyz,  # GET /readyz
     sync_calls,  # POST /v1/sync/calls
@@ -30,7 +38,7 @@ def create_app() -> Litestar:
         route_handlers=ROUTES,
         lifespan=[_database],
         guards=[guard],
-        request_max_body_size=MOST_BYTES,
+        request_max_body_size=MOST_BYTES_READ,
         before_send=[name_request],
         exception_handlers={
             RingbackError: answer_error,

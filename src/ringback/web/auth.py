@@ -7,18 +7,26 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from ringback.accounts import Account
+from ringback.accounts import Account, check_not_expired
 from ringback.db import Connection, Database
 from ringback.devices import PREFIX as DEVICE_PREFIX
 from ringback.devices import Device, token_device
-from ringback.errors import InvalidToken
+from ringback.errors import InvalidApiKey, InvalidParameter, InvalidToken, MissingApiKey
 from ringback.keys import key_account
+from ringback.web.query import Query
 
+API_KEY: Final = {"access": "api_key"}
+"""An account's key, in the query or a header, until the account expires; `state.query` and `state.apikey`, the key as
+it came in the query, are set too."""
+API_KEY_FOR_EVER: Final = {"access": "api_key_for_ever"}
+"""The same, after the account has expired too."""
 PUBLIC: Final = {"access": "public"}
 TOKEN: Final = {"access": "token"}
 """A device's token: `state.account` and `state.device` are set."""
 TOKEN_OR_KEY: Final = {"access": "token_or_key"}
 """That, or an account's key: then `state.device` is None."""
+
+_UNKNOWN_KEY: Final = "The key is unknown or revoked; make a new one with `ringback key create`."
 
 Requester = ASGIConnection[Any, Any, Any, Any]
 
@@ -28,10 +36,15 @@ async def guard(connection: Requester, handler: BaseRouteHandler) -> None:
     access = handler.opt.get("access")
     if access == "public" or connection.scope.get("method") == "OPTIONS":
         return
+    database: Database = connection.app.state.database
+    if access in ("api_key", "api_key_for_ever"):
+        await _open_with_key(connection, database)
+        if access == "api_key":
+            check_not_expired(connection.state.account)
+        return
     token = header_token(connection)
     if access not in ("token", "token_or_key") or not token:
         raise InvalidToken("Send a device token as `Authorization: Bearer TOKEN`.")
-    database: Database = connection.app.state.database
     account, device = await database.read(lambda c: _find(c, token, access == "token_or_key"))
     connection.state.account, connection.state.device = account, device
 
@@ -42,6 +55,21 @@ def header_token(connection: Requester) -> str:
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     return connection.headers.get("x-api-key", "").strip()
+
+
+async def _open_with_key(connection: Requester, database: Database) -> None:
+    query = connection.state.query = Query(connection.scope)
+    try:
+        connection.state.apikey = query.get("apikey")
+    except InvalidParameter:
+        raise InvalidApiKey(_UNKNOWN_KEY) from None
+    key = connection.state.apikey or header_token(connection)
+    if not key:
+        raise MissingApiKey("Send the account's key as `Authorization: Bearer KEY` or as the parameter apikey.")
+    account = await database.read(lambda c: key_account(c, key))
+    if account is None:
+        raise InvalidApiKey(_UNKNOWN_KEY)
+    connection.state.account = account
 
 
 async def _find(connection: Connection, token: str, key_too: bool) -> tuple[Account, Device | None]:

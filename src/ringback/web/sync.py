@@ -30,6 +30,8 @@ MOST_REPORTS: Final = 5_000
 MOST_BYTES: Final = 4_000_000
 """Of a body, unpacked."""
 
+_TOO_LARGE: Final = f"A body may have {MOST_BYTES:,} bytes unpacked; send it in several requests."
+
 DEEPEST: Final = 100
 _LONGEST_INT: Final = 1_000
 
@@ -42,7 +44,7 @@ async def sync_calls(request: Request[Any, Any, Any], state: State) -> Response[
     database: Database = state.database
     account, device, now = request.state.account, request.state.device, now_ms()
     try:
-        values = read_calls(await request.body(), request.headers.get("content-encoding", ""))
+        values = read_calls(await _read_body(request), request.headers.get("content-encoding", ""))
     except (RingbackError, HTTPException):
         await database.write(lambda c: note_seen(c, account.id, device.number, now), account.id)
         raise
@@ -57,6 +59,19 @@ async def sync_calls(request: Request[Any, Any, Any], state: State) -> Response[
     return json_answer(
         {"results": results, **{status: counts[status] for status in STATUSES}, "synced_through_ms": None}
     )
+
+
+async def _read_body(request: Request[Any, Any, Any]) -> bytes:
+    """The body. One that is too large is read to its end all the same: a client that still sends hears no answer."""
+    body = bytearray()
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size <= MOST_BYTES:
+            body += piece
+    if size > MOST_BYTES:
+        raise PayloadTooLarge(_TOO_LARGE)
+    return bytes(body)
 
 
 def read_calls(body: bytes, encoding: str) -> list[Any]:
@@ -91,7 +106,7 @@ def _unpack(body: bytes, encoding: str) -> bytes:
         case _:
             raise InvalidParameter("Content-Encoding must be gzip, or absent.")
     if len(content) > MOST_BYTES:
-        raise PayloadTooLarge(f"A body may have {MOST_BYTES:,} bytes unpacked; send it in several requests.")
+        raise PayloadTooLarge(_TOO_LARGE)
     return content
 
 

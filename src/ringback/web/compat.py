@@ -1,0 +1,78 @@
+"""The requests of SMSMobileAPI's call API: its three lists, and its list of connected phones."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import HttpMethod, Request, Response, route
+from litestar.datastructures import State
+
+from ringback.calls.listing import call_page, missed_page
+from ringback.calls.parameters import search
+from ringback.devices import Device, list_devices
+from ringback.text import fold
+from ringback.times import now_ms, utc_text
+from ringback.web.answers import json_answer
+from ringback.web.auth import API_KEY, API_KEY_FOR_EVER
+
+READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+@route("/call/missed/list", http_method=READ, opt=API_KEY)
+async def missed_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """Missed calls, newest first."""
+    return json_answer(await missed_page(state.database, request.state.account, request.state.query))
+
+
+@route("/call/incoming/list", http_method=READ, opt=API_KEY)
+async def incoming_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """Incoming calls that were answered."""
+    return await _list(request, state, "incoming")
+
+
+@route("/call/outgoing/list", http_method=READ, opt=API_KEY)
+async def outgoing_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """Outgoing calls, also those that nobody answered."""
+    return await _list(request, state, "outgoing")
+
+
+async def _list(request: Request[Any, Any, Any], state: State, kind: str) -> Response[bytes]:
+    asked = request.state
+    return json_answer(await call_page(state.database, asked.account, kind, asked.query, asked.apikey))
+
+
+@route("/gateway/mobile/list", http_method=READ, opt=API_KEY_FOR_EVER)
+async def phone_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The account's phones that count, newest contact first."""
+    account, query, now = request.state.account, request.state.query, now_ms()
+    sid, sought = query.get("sid"), search(query, "search")
+    devices = await state.database.read(lambda connection: list_devices(connection, account.id))
+    phones = sorted((d for d in devices if d.counts), key=lambda d: (d.last_seen_ms, d.number), reverse=True)
+    items = [_phone(device, now) for device in phones if sid in (None, device.id)]
+    folded = fold(sought or "")
+    found = [item for item in items if any(folded in fold(item[name] or "") for name in ("sid", "label", "version"))]
+    return json_answer(
+        {
+            "success": True,
+            "connected_now": len(phones),
+            "connected_limit": None,
+            "connected_available": None,
+            "filters": {"sid": sid, "search": sought},
+            "items": found,
+            "note": "",
+        }
+    )
+
+
+def _phone(device: Device, at_ms: int) -> dict[str, Any]:
+    status = device.status(at_ms)
+    return {
+        "sid": device.id,
+        "label": device.name,
+        "status": status,
+        "online": status == "online",
+        "battery": None,
+        "version": None,
+        "last_seen": utc_text(device.last_seen_ms or 0),
+        "synced_through": None,
+    }
