@@ -24,8 +24,11 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str]:
-    """The address of a running server: the one of RINGBACK_TEST_POSTGRES_URL, else one of our own."""
+def postgresql_server(*, durable: bool = False) -> Iterator[str]:
+    """The address of a running server: the one of RINGBACK_TEST_POSTGRES_URL, else one of our own.
+
+    Tests kill our server, not PostgreSQL: they need none of its waiting for the disk. Benchmarks do (`durable`).
+    """
     given = os.environ.get("RINGBACK_TEST_POSTGRES_URL")
     if given:
         yield given
@@ -38,7 +41,9 @@ def postgresql_server() -> Iterator[str]:
         port = free_port()
         command = (*ordinary, programs / "postgres", "-D", data, "-p", str(port), "-k", data)
         server = subprocess.Popen(
-            [*command, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"], cwd="/", stderr=subprocess.DEVNULL
+            [*command, "-c", "listen_addresses=127.0.0.1", "-c", f"fsync={'on' if durable else 'off'}"],
+            cwd="/",
+            stderr=subprocess.DEVNULL,
         )
         try:
             ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"]

@@ -91,8 +91,11 @@ def call(
 class Service:
     """`ringback serve` as a process of its own."""
 
-    def __init__(self, database_url: str, *options: str, program: tuple[str, ...] = (*RINGBACK, "serve")) -> None:
-        self.database_url = database_url
+    def __init__(
+        self, database_url: str, *options: str, program: tuple[str, ...] = (*RINGBACK, "serve"), log: Any = None
+    ) -> None:
+        """`log` is a file for all that the server writes."""
+        self.database_url, self.log = database_url, log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
@@ -102,8 +105,9 @@ class Service:
     def start(self) -> None:
         """Start the process; again, on the same port, where it was killed."""
         self.process = subprocess.Popen(
-            self.command, start_new_session=True, env=environment(), stdout=subprocess.DEVNULL
-        )
+            self.command, start_new_session=True, env=environment(),
+            stdout=self.log or subprocess.DEVNULL, stderr=self.log,
+        )  # fmt: skip
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, "the server ended"

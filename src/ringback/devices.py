@@ -8,7 +8,7 @@ import msgspec
 
 from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
 from ringback.db import Connection
-from ringback.errors import Conflict, NotFound
+from ringback.errors import Conflict, InvalidParameter, NotFound
 from ringback.times import now_ms, rfc3339
 from ringback.tokens import hash_token, make_token, token_account
 
@@ -106,6 +106,28 @@ async def list_devices(connection: Connection, account_id: int) -> list[Device]:
     """The account's devices, in the order of their making, revoked ones too."""
     rows = await connection.fetch(f"select {_COLUMNS} from devices d where d.account_id = $1 order by d.id", account_id)
     return [Device(*row) for row in rows]
+
+
+async def import_device_name(connection: Connection, account_id: int, name: str) -> str:
+    """The name of the device that files belong to: the one given, else the account's only one, else "import".
+
+    Raises InvalidParameter where there are several to choose from.
+    """
+    if name:
+        return check_name(name, "A device's name")
+    devices = await list_devices(connection, account_id)
+    devices = [device for device in devices if device.revoked_ms is None] or devices
+    if len(devices) > 1:
+        raise InvalidParameter("The account has several devices; name the one whose calls these are with --device.")
+    return devices[0].name if devices else "import"
+
+
+async def import_device(connection: Connection, account_id: int, name: str) -> Device:
+    """The device of a name, made where it is new."""
+    try:
+        return await find_device(connection, account_id, name)
+    except NotFound:
+        return await create_device(connection, account_id, name)
 
 
 async def rename_device(connection: Connection, account_id: int, name: str, new_name: str) -> None:

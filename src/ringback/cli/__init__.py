@@ -8,9 +8,10 @@ import traceback
 
 import typer
 
-from ringback.cli import account, device, key
+from ringback.cli import account, device, key, lists
 from ringback.cli.common import fail, warn_unknown_settings
-from ringback.cli.server import migrate, serve
+from ringback.cli.imports import import_
+from ringback.cli.server import demo, migrate, serve
 from ringback.errors import InvalidParameter, RingbackError
 
 app = typer.Typer(
@@ -23,9 +24,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(demo)
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
 app.add_typer(device.app, name="device")
+app.command("import")(import_)
+app.add_typer(lists.app, name="list")
 app.command()(migrate)
 
 

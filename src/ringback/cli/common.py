@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -90,13 +90,15 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], format: Form
     """Print rows on stdout. In a table and in CSV what is unknown is empty; in JSON it is null."""
     match format:
         case Format.json:
-            print(json.dumps(rows, ensure_ascii=False, indent=2))
+            print("[" + ",\n ".join(msgspec.json.encode(row).decode() for row in rows) + "]")
         case Format.csv:
             writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         case Format.table:
-            table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold")
+            table = Table(box=None, header_style="bold")
+            for column in columns:
+                table.add_column(column.replace("_", " "), overflow="fold")
             for row in rows:
                 table.add_row(*("" if row[c] is None else _printable(str(row[c])) for c in columns))
             Console(markup=False, highlight=False, emoji=False).print(table)

@@ -1,21 +1,27 @@
-"""`ringback serve` and `ringback migrate`."""
+"""`ringback serve`, `ringback demo` and `ringback migrate`."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from ringback.cli.common import DatabaseUrl, database_url, with_database
-from ringback.web import server
+from ringback.settings import load_settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")]
 
+EXAMPLES = ("call/missed/list/?limit=5", "call/incoming/list/?q=nguyen", "call/outgoing/list/?sort_by=duration_sec")
+
 
 def serve(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "", workers: Workers = 1) -> None:
     """Start the server; the database is brought up to date first."""
+    from ringback.web import server  # heavy, and no other command needs it
+
+    server.check_address(host, port)
     url = database_url(database)
     with_database(lambda opened: opened.check(), url)
     server.serve(host, port, workers, url, on_ready=_announce)
@@ -23,6 +29,23 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "
 
 def _announce(url: str) -> None:
     print(f"Ringback answers at {url}", flush=True)
+
+
+def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "", workers: Workers = 1) -> None:
+    """Start a server with a demo account of 90 days of calls, in a database of its own."""
+    from ringback import demo
+    from ringback.web import server
+
+    server.check_address(host, port)
+    url = database_url(database) if database else f"sqlite:///{load_settings().data_dir / 'demo.db'}"
+    key = with_database(lambda opened: demo.fill(opened, datetime.now(UTC)), url)
+
+    def announce(address: str) -> None:
+        lines = [f"Ringback answers at {address} for the demo account. Its key is {key}. Try it from another terminal:"]
+        lines += [f"  curl '{address}/{example}' -H 'Authorization: Bearer {key}'" for example in EXAMPLES]
+        print("\n".join(lines), flush=True)
+
+    server.serve(host, port, workers, url, on_ready=announce)
 
 
 def migrate() -> None:

@@ -38,6 +38,7 @@ _AWAY: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a database that takes no connections now
     asyncpg.ReadOnlySQLTransactionError,
 )
 

@@ -28,11 +28,7 @@ IPV6: Final = 6
 
 
 def serve(host: str, port: int, workers: int, database_url: str, on_ready: Callable[[str], None]) -> None:
-    """Answer until a signal ends it; `on_ready` is called with the server's address once it answers.
-
-    Raises Conflict where nothing can listen at the address.
-    """
-    _check_address(host, port)
+    """Answer until a signal ends it; `on_ready` is called with the server's address once it answers."""
     # The workers are processes of their own and read the settings anew.
     os.environ["RINGBACK_DATABASE_URL"] = database_url
     os.environ.pop("RINGBACK_DATABASE_URL_FILE", None)
@@ -51,7 +47,8 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     ).serve()
 
 
-def _check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int) -> None:
+    """Raise Conflict where nothing can listen at the address."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

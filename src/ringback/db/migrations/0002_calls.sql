@@ -44,7 +44,6 @@ create table calls (
 
 create unique index calls_by_identity on calls (account_id, device_id, direction, second, key_hash, occurrence);
 create index calls_by_date on calls (account_id, kind, at_ms, id);
-create index calls_by_arrival on calls (account_id, kind, id);
 create index calls_by_duration on calls (account_id, kind, duration_s, at_ms, id);
 
 -- Reports that could not be taken, as they were sent.

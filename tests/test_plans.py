@@ -1,0 +1,58 @@
+"""Each hot statement walks an index: a scan of the account would not be seen in tests of a few thousand calls."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import apsw
+import pytest
+
+from ringback.calls import store
+from ringback.calls.listing import NULLS, ORDERS
+from service import run
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
+    path: Path = tmp_path_factory.mktemp("plans") / "ringback.db"
+    assert run("migrate", RINGBACK_DATABASE_URL=f"sqlite:///{path}").returncode == 0
+    return apsw.Connection(str(path))
+
+
+def plan(connection: apsw.Connection, sql: str) -> list[str]:
+    numbered = re.sub(r"\$(\d+)", r"?\1", sql)
+    return [str(row[3]) for row in connection.execute(f"explain query plan {numbered}", (1,) * sql.count("$"))]
+
+
+def test_looking_calls_and_parties_up(connection: apsw.Connection) -> None:
+    [step] = plan(connection, store._FIND_CALL)
+    assert step.startswith("SEARCH calls USING INDEX calls_by_identity (account_id=? AND device_id=? AND direction=?")
+    assert step.endswith("second=? AND key_hash=? AND occurrence=?)")
+    [step] = plan(connection, store._FIND_PARTY)
+    assert "(account_id=? AND id=?)" in step
+    [step] = plan(connection, store._FIND_PARTY_ID)
+    assert "(account_id=? AND digest=?)" in step
+
+
+@pytest.mark.parametrize(
+    ("sort_by", "direction", "index"),
+    [
+        ("call_date_ms", "desc", "calls_by_date"),
+        ("call_date_ms", "asc", "calls_by_date"),
+        ("created_at", "desc", "PRIMARY KEY"),
+        ("created_at", "asc", "PRIMARY KEY"),
+        ("duration_sec", "desc", "calls_by_duration"),
+    ],
+)
+def test_pages_walk_an_index_in_its_order(
+    connection: apsw.Connection, sort_by: str, direction: str, index: str
+) -> None:
+    order = ORDERS[sort_by].format(direction=direction, nulls=NULLS[direction])
+    steps = plan(
+        connection,
+        "select p.number, c.at_ms from calls c join parties p on p.account_id = c.account_id and p.id = c.party_id"
+        f" where c.account_id = $1 and c.kind = $2 order by {order} limit $3 offset $4",
+    )
+    assert re.match(rf"SEARCH c USING (INDEX )?{index} \(account_id=\?", steps[0]), steps
+    assert len(steps) == 2  # the party's look-up, no sorting
