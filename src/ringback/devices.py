@@ -9,6 +9,7 @@ import msgspec
 from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
 from ringback.db import Connection
 from ringback.errors import Conflict, InvalidParameter, NotFound
+from ringback.ids import DEVICE, make_id
 from ringback.times import now_ms, rfc3339
 from ringback.tokens import hash_token, make_token, token_account
 
@@ -24,16 +25,21 @@ LATE_RHYTHMS: Final = 8
 class Device(msgspec.Struct, frozen=True):
     """A device; `last_seen_ms` is its last request, None where its calls came from files alone."""
 
+    account_id: int
     number: int
     name: str
     created_ms: int
     last_seen_ms: int | None
     revoked_ms: int | None
+    has_token: bool
+    """Whether it ever was a phone: paired, or made with a token."""
+    platform: str | None
+    agent_version: str | None
 
     @property
     def id(self) -> str:
         """The id as others see it."""
-        return f"d{self.number}"
+        return make_id(DEVICE, self.account_id, self.number)
 
     @property
     def counts(self) -> bool:
@@ -52,12 +58,22 @@ class Device(msgspec.Struct, frozen=True):
         return "late" if rhythms <= LATE_RHYTHMS else "silent"
 
     def to_dict(self) -> dict[str, Any]:
-        """The device as commands show it."""
+        """The device as commands and `/v1/devices` show it."""
         last_seen = rfc3339(self.last_seen_ms) if self.last_seen_ms is not None else None
-        return {"id": self.id, "name": self.name, "status": self.status(now_ms()), "last_seen": last_seen}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status(now_ms()),
+            "platform": self.platform,
+            "agent_version": self.agent_version,
+            "last_seen": last_seen,
+        }
 
 
-_COLUMNS: Final = "d.id, d.name, d.created_ms, d.last_seen_ms, d.revoked_ms"
+_COLUMNS: Final = (
+    "d.account_id, d.id, d.name, d.created_ms, d.last_seen_ms, d.revoked_ms,"
+    " case when d.token_hash is null then 0 else 1 end, d.platform, d.agent_version"
+)
 
 
 async def create_device(connection: Connection, account_id: int, name: str) -> Device:
@@ -81,17 +97,54 @@ async def create_device_token(connection: Connection, account_id: int, number: i
     return token
 
 
-async def token_device(connection: Connection, token: str) -> tuple[Account, Device] | None:
-    """The account and device of a token; None where it is unknown or revoked."""
+async def pair_device(
+    connection: Connection,
+    account_id: int,
+    device: Device,
+    name: str,
+    platform: str | None,
+    version: str | None,
+    at_ms: int,
+) -> tuple[Device, str]:
+    """Give the device a token and its name. An older token ends with the first use of the new one."""
+    token = make_token(PREFIX, account_id)
+    column = "next_token_hash" if device.has_token else "token_hash"
+    await connection.execute(
+        f"update devices set {column} = $3, name = $4, platform = $5, agent_version = $6, last_seen_ms = $7,"
+        " revoked_ms = null where account_id = $1 and id = $2",
+        account_id, device.number, hash_token(token), name, platform, version, at_ms,
+    )  # fmt: skip
+    if device.revoked_ms is not None:
+        await use_next_token(connection, account_id, device.number)
+    return await find_device(connection, account_id, name), token
+
+
+async def token_device(connection: Connection, token: str) -> tuple[Account, Device, bool] | None:
+    """The account and device of a token, and whether it is one to be used from now on in place of an older one.
+
+    None where it is unknown or revoked.
+    """
     account_id = token_account(PREFIX, token)
     if account_id is None:
         return None
-    row = await connection.fetch_one(
-        f"select {COLUMNS}, {_COLUMNS} from devices d join accounts a on a.id = d.account_id"
-        " where d.account_id = $1 and d.token_hash = $2 and d.revoked_ms is null",
-        account_id, hash_token(token),
+    for column in ("token_hash", "next_token_hash"):
+        row = await connection.fetch_one(
+            f"select {COLUMNS}, {_COLUMNS} from devices d join accounts a on a.id = d.account_id"
+            f" where d.account_id = $1 and d.{column} = $2 and d.revoked_ms is null",
+            account_id, hash_token(token),
+        )  # fmt: skip
+        if row:
+            return account_from(row), Device(*row[6:]), column == "next_token_hash"
+    return None
+
+
+async def use_next_token(connection: Connection, account_id: int, number: int) -> None:
+    """End the older token of a device that was paired again."""
+    await connection.execute(
+        "update devices set token_hash = next_token_hash, next_token_hash = null"
+        " where account_id = $1 and id = $2 and next_token_hash is not null",
+        account_id, number,
     )  # fmt: skip
-    return (account_from(row), Device(*row[6:])) if row else None
 
 
 async def find_device(connection: Connection, account_id: int, name: str) -> Device:
@@ -100,6 +153,14 @@ async def find_device(connection: Connection, account_id: int, name: str) -> Dev
         if device.name == name:
             return device
     raise NotFound("There is no device of that name; `ringback device list` shows them.")
+
+
+async def device_by_id(connection: Connection, account_id: int, id: str) -> Device:
+    """The device of an id. Raises NotFound."""
+    for device in await list_devices(connection, account_id):
+        if device.id == id:
+            return device
+    raise NotFound("There is no device of that id.")
 
 
 async def list_devices(connection: Connection, account_id: int) -> list[Device]:

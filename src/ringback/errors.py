@@ -46,6 +46,24 @@ class InvalidToken(RingbackError):
     code, status = "invalid_token", 401
 
 
+class Forbidden(RingbackError):
+    """The role is missing, or a code was used or has expired."""
+
+    code, status = "forbidden", 403
+
+
+class InvalidCode(RingbackError):
+    """There is no such pairing code."""
+
+    code, status = "invalid_code", 403
+
+
+class RateLimited(RingbackError):
+    """Too many tries."""
+
+    code, status = "rate_limited", 429
+
+
 class NotFound(RingbackError):
     """There is nothing of that name."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
 from ringback.db import Connection
 from ringback.errors import NotFound
+from ringback.ids import KEY, make_id, read_id
 from ringback.times import now_ms
 from ringback.tokens import hash_token, make_token, token_account
 
@@ -55,15 +55,15 @@ async def list_keys(connection: Connection, account_id: int) -> list[Key]:
     rows = await connection.fetch(
         "select id, name, created_ms, revoked_ms from keys where account_id = $1 order by id", account_id
     )
-    return [Key(f"k{account_id}-{id}", *rest) for id, *rest in rows]
+    return [Key(make_id(KEY, account_id, id), *rest) for id, *rest in rows]
 
 
 async def revoke_key(connection: Connection, key_id: str) -> None:
     """End a key for ever. Raises NotFound."""
-    match = re.fullmatch("k([0-9]{1,18})-([0-9]{1,18})", key_id, re.ASCII)
-    row = match and await connection.fetch_one(
+    found = read_id(KEY, key_id)
+    row = found and await connection.fetch_one(
         "update keys set revoked_ms = coalesce(revoked_ms, $3) where account_id = $1 and id = $2 returning id",
-        int(match[1]), int(match[2]), now_ms(),
+        *found, now_ms(),
     )  # fmt: skip
     if not row:
         raise NotFound("There is no key of that id; `ringback key list` shows them.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -37,7 +38,19 @@ SETTINGS = (
         "The database: sqlite:///path/to/ringback.db or postgresql://user:password@host:port/name.",
         secret=True,
     ),
+    Setting(
+        "RINGBACK_PUBLIC_URL",
+        "the address that serve listens on",
+        "The server's address as phones and links use it, such as https://calls.example.org.",
+    ),
+    Setting(
+        "RINGBACK_TRUSTED_PROXIES",
+        "none",
+        "Networks, separated by commas, whose X-Forwarded-For header is believed, such as 127.0.0.1/32.",
+    ),
 )
+
+Network = IPv4Network | IPv6Network
 
 
 class Settings(NamedTuple):
@@ -45,6 +58,9 @@ class Settings(NamedTuple):
 
     data_dir: Path
     database_url: str
+    public_url: str
+    """Without a slash at its end; "" where none is set."""
+    trusted_proxies: tuple[Network, ...]
     unknown: tuple[str, ...]
     """Names that begin with RINGBACK_ and are no settings: perhaps misspelled."""
 
@@ -57,7 +73,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     check_database_url(url, "RINGBACK_DATABASE_URL")
     known = {name for s in SETTINGS for name in ((s.name, f"{s.name}_FILE") if s.secret else (s.name,))}
     unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known)
-    return Settings(data_dir, url, tuple(unknown))
+    public_url = _check_public_url(_value(values, "RINGBACK_PUBLIC_URL"))
+    proxies = _check_networks("RINGBACK_TRUSTED_PROXIES", _value(values, "RINGBACK_TRUSTED_PROXIES"))
+    return Settings(data_dir, url, public_url, proxies, tuple(unknown))
 
 
 def check_database_url(url: str, name: str) -> None:
@@ -70,6 +88,24 @@ def check_database_url(url: str, name: str) -> None:
         scheme not in ("postgresql", "postgres") or port == 0
     ):
         raise InvalidParameter(f"{name} must begin with sqlite:/// (and a path) or postgresql://.")
+
+
+def _check_public_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = not url or (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username:
+        raise InvalidParameter("RINGBACK_PUBLIC_URL must be an address such as https://calls.example.org.")
+    return url.rstrip("/")
+
+
+def _check_networks(name: str, text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word.strip()) for word in text.split(",") if word.strip())
+    except ValueError:
+        raise InvalidParameter(f"{name} must be networks such as 10.0.0.0/8, separated by commas.") from None
 
 
 def _environment() -> dict[str, str]:

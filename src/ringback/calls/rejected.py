@@ -11,6 +11,7 @@ import msgspec
 
 from ringback.calls.contract import BadReport, JsonNumber
 from ringback.db import Connection
+from ringback.ids import DEVICE, REJECTED, make_id, read_id
 from ringback.times import rfc3339
 
 
@@ -55,9 +56,23 @@ async def list_rejected(
         account_id, after, limit, *values,
     )  # fmt: skip
     return [
-        Rejected(f"r{id}", f"d{device}", rfc3339(received_ms), error, msgspec.Raw(report.encode()), place)
+        Rejected(
+            id=make_id(REJECTED, account_id, id),
+            device_id=make_id(DEVICE, account_id, device),
+            received_at=rfc3339(received_ms),
+            error=error,
+            report=msgspec.Raw(report.encode()),
+            place=place,
+        )
         for id, device, received_ms, error, report, place in rows
     ]
+
+
+def rejected_number(rejected: Rejected) -> int:
+    """Its number in its account: the place in the list."""
+    found = read_id(REJECTED, rejected.id)
+    assert found is not None
+    return found[1]
 
 
 def json_text(value: Any, *, ordered: bool = False) -> str:

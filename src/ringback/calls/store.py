@@ -16,6 +16,7 @@ from ringback.calls.merge import Facts, facts_of, merge, new_nearness
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
 from ringback.errors import NotFound
+from ringback.ids import CALL, make_id
 from ringback.text import digits, fold, number_key_hash
 
 
@@ -82,7 +83,7 @@ async def take_in(
         else:
             last_call, status = last_call + 1, "created"
             calls[identity] = _create(last_call, report)
-        results.append(Result(status, call_id(calls[identity].id)))
+        results.append(Result(status, make_id(CALL, account_id, calls[identity].id)))
 
     touched = {identity: call for identity, call in calls.items() if call.new or call.changed or call.nearer}
     after = _Counters(
@@ -94,11 +95,6 @@ async def take_in(
     if after != counters:
         await connection.execute(_SET_COUNTERS, account_id, *after)
     return results
-
-
-def call_id(number: int) -> str:
-    """A call's id as others see it."""
-    return f"c{number}"
 
 
 async def _lock_account(connection: Connection, account_id: int) -> _Counters:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from typing import Annotated
 
+import segno
 import typer
 
 from ringback.accounts import Account
-from ringback.calls.rejected import Rejected, list_rejected
+from ringback.calls.rejected import Rejected, list_rejected, rejected_number
 from ringback.cli.common import AccountName, Format, FormatOption, for_account, read, show, write
 from ringback.db import Connection
 from ringback.devices import (
@@ -18,11 +21,14 @@ from ringback.devices import (
     rename_device,
     revoke_device,
 )
+from ringback.links import install_command, pairing_link, public_url
+from ringback.pairing import Code, create_code
+from ringback.times import rfc3339
 
 app = typer.Typer(help="Phones, and what the calls of backup files belong to.", no_args_is_help=True)
 
 PAGE = 500
-COLUMNS = ("id", "name", "status", "last_seen")
+COLUMNS = ("id", "name", "status", "platform", "agent_version", "last_seen")
 
 DeviceName = Annotated[str, typer.Option("--name", help="The device's name.", metavar="NAME")]
 
@@ -36,6 +42,38 @@ def create(account: AccountName, name: DeviceName) -> None:
         return await create_device_token(connection, found.id, device.number)
 
     print(write(for_account(account, make)))
+
+
+class PairFormat(StrEnum):
+    """How a pairing code is shown."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command()
+def pair(
+    account: AccountName,
+    name: DeviceName,
+    new: Annotated[
+        bool, typer.Option("--new", help="A phone of its own, even where the account has imported calls alone.")
+    ] = False,
+    format: Annotated[PairFormat, typer.Option("--format", help="For people, or JSON for programs.")] = PairFormat.text,
+) -> None:
+    """Make a code with which a phone pairs, good once and for 5 minutes. A name that exists is the same phone again."""
+
+    async def make(connection: Connection, found: Account) -> tuple[str, Code]:
+        return await public_url(connection), await create_code(connection, found.id, name, new_device=new)
+
+    url, code = write(for_account(account, make))
+    link, expires_at = pairing_link(url, code.code), rfc3339(code.expires_ms)
+    if format == PairFormat.json:
+        print(json.dumps({"link": link, "code": code.code, "expires_at": expires_at}))
+        return
+    segno.make(link, micro=False).terminal(compact=True, border=2)
+    print(f"Open this with the phone's camera, or type it into its browser:\n  {link}")
+    print(f"Or paste this into Termux on the phone:\n  {install_command(url, code.code)}")
+    print(f"The code {code.code} is good once, until {expires_at}. docs/phones.md has each step.")
 
 
 @app.command("list")
@@ -56,7 +94,7 @@ def rejected(
     async def collect(connection: Connection, found: Account) -> list[Rejected]:
         device = (await find_device(connection, found.id, name)).number if name else None
         rows: list[Rejected] = []
-        while page := await list_rejected(connection, found.id, device, int(rows[-1].id[1:]) if rows else 0, PAGE):
+        while page := await list_rejected(connection, found.id, device, rejected_number(rows[-1]) if rows else 0, PAGE):
             rows += page
         return rows
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ringback.cli.common import DatabaseUrl, database_url, with_database
+from ringback.links import note_address
 from ringback.settings import load_settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")]
@@ -23,7 +24,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "
 
     server.check_address(host, port)
     url = database_url(database)
-    with_database(lambda opened: opened.check(), url)
+    with_database(lambda opened: opened.write(lambda c: note_address(c, server.reachable_url(host, port))), url)
     server.serve(host, port, workers, url, on_ready=_announce)
 
 

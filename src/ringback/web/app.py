@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.static_files import create_static_files_router
 
 from ringback.db import open_database
 from ringback.errors import RingbackError
 from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
-from ringback.web.auth import guard
+from ringback.web.auth import PUBLIC, guard
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
+from ringback.web.devices import change_device, devices, end_device, one_device
 from ringback.web.health import healthz, readyz
+from ringback.web.pairing import pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_rejected
+
+STATIC = Path(__file__).parent / "static"
+"""Files that browsers load."""
 
 MOST_BYTES_READ = 32_000_000
 """Bodies beyond this are cut off; handlers refuse smaller ones in their own words."""
@@ -29,13 +37,20 @@ ROUTES = [
     readyz,  # GET /readyz
     sync_calls,  # POST /v1/sync/calls
     sync_rejected,  # GET /v1/sync/rejected
+    pair_device,  # POST /v1/devices/pair
+    devices,  # GET /v1/devices
+    one_device,  # GET /v1/devices/{id}
+    change_device,  # PATCH /v1/devices/{id}
+    end_device,  # DELETE /v1/devices/{id}
+    pair_page,  # GET /pair
 ]
 
 
 def create_app() -> Litestar:
     """The ASGI application of one worker; `state.database` is open while it runs."""
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[*ROUTES, create_static_files_router("/static", [STATIC], opt=PUBLIC)],
+        state=State({"settings": load_settings()}),
         lifespan=[_database],
         guards=[guard],
         request_max_body_size=MOST_BYTES_READ,
@@ -52,7 +67,7 @@ def create_app() -> Litestar:
 
 @asynccontextmanager
 async def _database(app: Litestar) -> AsyncIterator[None]:
-    app.state.database = await open_database(load_settings().database_url)
+    app.state.database = await open_database(app.state.settings.database_url)
     try:
         yield
     finally:

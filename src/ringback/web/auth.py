@@ -7,10 +7,10 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from ringback.accounts import Account, check_not_expired
-from ringback.db import Connection, Database
+from ringback.accounts import check_not_expired
+from ringback.db import Database
 from ringback.devices import PREFIX as DEVICE_PREFIX
-from ringback.devices import Device, token_device
+from ringback.devices import token_device, use_next_token
 from ringback.errors import InvalidApiKey, InvalidParameter, InvalidToken, MissingApiKey
 from ringback.keys import key_account
 from ringback.web.query import Query
@@ -23,6 +23,8 @@ API_KEY_FOR_EVER: Final = {"access": "api_key_for_ever"}
 PUBLIC: Final = {"access": "public"}
 TOKEN: Final = {"access": "token"}
 """A device's token: `state.account` and `state.device` are set."""
+KEY: Final = {"access": "key"}
+"""An account's key, in a header: `state.account` is set."""
 TOKEN_OR_KEY: Final = {"access": "token_or_key"}
 """That, or an account's key: then `state.device` is None."""
 
@@ -32,21 +34,41 @@ Requester = ASGIConnection[Any, Any, Any, Any]
 
 
 async def guard(connection: Requester, handler: BaseRouteHandler) -> None:
-    """Let the request through if it may. Raises InvalidToken."""
+    """Let the request through if it may. Raises InvalidToken, InvalidApiKey, MissingApiKey, ApiExpired."""
     access = handler.opt.get("access")
     if access == "public" or connection.scope.get("method") == "OPTIONS":
         return
     database: Database = connection.app.state.database
     if access in ("api_key", "api_key_for_ever"):
-        await _open_with_key(connection, database)
+        await _open_with_api_key(connection, database)
         if access == "api_key":
             check_not_expired(connection.state.account)
         return
     token = header_token(connection)
-    if access not in ("token", "token_or_key") or not token:
-        raise InvalidToken("Send a device token as `Authorization: Bearer TOKEN`.")
-    account, device = await database.read(lambda c: _find(c, token, access == "token_or_key"))
+    is_device = token.startswith(DEVICE_PREFIX)
+    if is_device and access in ("token", "token_or_key"):
+        await _open_with_token(connection, database, token)
+    elif token and not is_device and access in ("key", "token_or_key"):
+        await _open_with_key(connection, database, token)
+    else:
+        raise InvalidToken("Send a device's token or an account's key, whichever belongs here, as a Bearer token.")
+
+
+async def _open_with_token(connection: Requester, database: Database, token: str) -> None:
+    found = await database.read(lambda c: token_device(c, token))
+    if found is None:
+        raise InvalidToken("The token is unknown or revoked; pair the phone again.")
+    account, device, is_next = found
     connection.state.account, connection.state.device = account, device
+    if is_next:
+        await database.write(lambda c: use_next_token(c, account.id, device.number), account.id)
+
+
+async def _open_with_key(connection: Requester, database: Database, key: str) -> None:
+    account = await database.read(lambda c: key_account(c, key))
+    if account is None:
+        raise InvalidToken(_UNKNOWN_KEY)
+    connection.state.account, connection.state.device = account, None
 
 
 def header_token(connection: Requester) -> str:
@@ -57,7 +79,7 @@ def header_token(connection: Requester) -> str:
     return connection.headers.get("x-api-key", "").strip()
 
 
-async def _open_with_key(connection: Requester, database: Database) -> None:
+async def _open_with_api_key(connection: Requester, database: Database) -> None:
     query = connection.state.query = Query(connection.scope)
     try:
         connection.state.apikey = query.get("apikey")
@@ -70,15 +92,3 @@ async def _open_with_key(connection: Requester, database: Database) -> None:
     if account is None:
         raise InvalidApiKey(_UNKNOWN_KEY)
     connection.state.account = account
-
-
-async def _find(connection: Connection, token: str, key_too: bool) -> tuple[Account, Device | None]:
-    if key_too and not token.startswith(DEVICE_PREFIX):
-        account = await key_account(connection, token)
-        if account:
-            return account, None
-    else:
-        found = await token_device(connection, token)
-        if found:
-            return found
-    raise InvalidToken("The token is unknown or revoked; make a new one.")

@@ -24,7 +24,6 @@ STOP_SECONDS: Final = 10
 """How long a worker may take to answer what it has begun when the server is told to stop."""
 
 READY_SECONDS: Final = 60
-IPV6: Final = 6
 
 
 def serve(host: str, port: int, workers: int, database_url: str, on_ready: Callable[[str], None]) -> None:
@@ -32,7 +31,7 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     # The workers are processes of their own and read the settings anew.
     os.environ["RINGBACK_DATABASE_URL"] = database_url
     os.environ.pop("RINGBACK_DATABASE_URL_FILE", None)
-    url = f"http://{_reachable(host)}:{port}"
+    url = _local_url(host, port)
     threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
     Granian(
         APPLICATION,
@@ -60,15 +59,36 @@ def check_address(host: str, port: int) -> None:
         raise Conflict(f"Port {port} of {host} is in use or not allowed; choose another one with --port.") from None
 
 
-def _reachable(host: str) -> str:
-    """The host as it stands in an address to open; a server on all addresses is reached by the loopback one."""
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _local_url(host: str, port: int) -> str:
+    """The server's address on this machine; one on all addresses is reached by the loopback one."""
+    return _url("127.0.0.1" if _is_everywhere(host) else host, port)
+
+
+def reachable_url(host: str, port: int) -> str:
+    """The address under which others in the network reach a server that listens so."""
+    return _url(_own_address() if _is_everywhere(host) else host, port)
+
+
+def _is_everywhere(host: str) -> bool:
+    """Whether it means all addresses of this machine, as 0.0.0.0 does."""
     try:
-        address = ip_address(host)
+        return ip_address(host).is_unspecified
     except ValueError:
-        return host
-    if address.is_unspecified:
-        return "127.0.0.1"
-    return f"[{host}]" if address.version == IPV6 else host
+        return False
+
+
+def _own_address() -> str:
+    """This machine's address in its network; the loopback address where it is in none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing, but chooses the interface that would
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def _tell_when_ready(url: str, on_ready: Callable[[str], None]) -> None:
