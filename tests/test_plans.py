@@ -26,12 +26,18 @@ def plan(connection: apsw.Connection, sql: str) -> list[str]:
 
 
 def test_looking_calls_and_parties_up(connection: apsw.Connection) -> None:
-    [step] = plan(connection, store._FIND_CALL)
+    [step] = plan(connection, store.FIND_CALL)
     assert step.startswith("SEARCH calls USING INDEX calls_by_identity (account_id=? AND device_id=? AND direction=?")
     assert step.endswith("second=? AND key_hash=? AND occurrence=?)")
-    [step] = plan(connection, store._FIND_PARTY)
+    [step] = plan(connection, store.FIND_AT_SECOND)
+    assert step.endswith("device_id=? AND direction=? AND second=? AND key_hash=?)")
+    [step] = plan(connection, store.FIND_AT_OTHER_SECOND)
+    assert step.endswith(
+        "calls_undecided (account_id=? AND device_id=? AND direction=? AND other_second=? AND key_hash=?)"
+    )
+    [step] = plan(connection, store.FIND_PARTY)
     assert "(account_id=? AND id=?)" in step
-    [step] = plan(connection, store._FIND_PARTY_ID)
+    [step] = plan(connection, store.FIND_PARTY_ID)
     assert "(account_id=? AND digest=?)" in step
 
 

@@ -55,6 +55,8 @@ class CallReport(msgspec.Struct, frozen=True):
     sim_id: str | None = None
     type_raw: str | None = None
     source: str | None = None
+    date_other_ms: int | None = None
+    """The later of two instants that a local time can mean, `date_ms` being the earlier; None where it means one."""
 
     @property
     def kind(self) -> int:
@@ -124,6 +126,7 @@ _FIELDS: Final[dict[str, _Field]] = {
     ),
     "source": _SHORT,
     "tz_offset_min": _whole(-1_440, 1_440),
+    "date_other_ms": _Field(lambda value: type(value) is int, "a whole number of milliseconds since 1970"),
 }
 
 
@@ -143,7 +146,8 @@ def parse_report(value: Any, now_ms: int, place: int | None = None) -> CallRepor
             said[name] = None
     said["number"] = clean_number(said.get("number"), said.get("presentation"))
     if said.get("precision") == "s":
-        said["date_ms"] -= said["date_ms"] % 1_000
+        for name in {"date_ms", "date_other_ms"} & said.keys():
+            said[name] -= said[name] % 1_000
     return CallReport(**said)
 
 
@@ -162,4 +166,7 @@ def _find_error(value: dict[str, Any], now_ms: int) -> str:
         return "date_ms is before 1990; it must be in milliseconds since 1970."
     if value["date_ms"] > now_ms + DAY_MS:
         return "date_ms is more than 24 hours ahead of the server's clock."
+    other = value.get("date_other_ms")
+    if other is not None and not 1_000 <= other - value["date_ms"] <= DAY_MS:
+        return "date_other_ms must be later than date_ms, by a second to a day."
     return ""

@@ -21,8 +21,8 @@ _NO_VALUE: Final = 7
 class Facts(msgspec.Struct):
     """What can be disputed of a call; a report and a stored call have the same."""
 
-    moment: tuple[bool, int]
-    """Whether it is known to the millisecond, and the ms since 1970."""
+    moment: tuple[bool, int] | None
+    """Whether it is known to the millisecond, and the ms since 1970; None where a report does not say which of two."""
     kind: int
     number: str
     name: str | None
@@ -73,6 +73,11 @@ def merge(known: Facts, nearness: int, said: Facts) -> tuple[bool, int]:
         setattr(known, name, new)
         nearness += (near - old_near) << shift
     return changed, nearness
+
+
+def forget_moment(nearness: int) -> int:
+    """The nearness of a call whose moment may be told anew by any source."""
+    return nearness | _NO_VALUE  # the moment is the first of the fields
 
 
 def _certainty(name: str, value: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ringback.calls.contract import BadReport, CallReport
-from ringback.calls.merge import Facts, facts_of, merge, new_nearness
+from ringback.calls.merge import Facts, facts_of, forget_moment, merge, new_nearness
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
 from ringback.errors import NotFound
@@ -37,7 +37,7 @@ class Identity(NamedTuple):
     occurrence: int
 
 
-class _Call(msgspec.Struct):
+class Call(msgspec.Struct):
     """A call that the batch touches."""
 
     id: int
@@ -45,11 +45,17 @@ class _Call(msgspec.Struct):
     facts: Facts
     duration: int
     nearness: int
+    other_second: int | None
+    """Its second instant, while it is undecided which of two it is."""
+    number: int | None
+    """Its number among the rows of a local time that can mean two instants, also after it was decided."""
+    change: int
+    updated_ms: int
     new: bool = False
     changed: bool = False
     """Whether what others see of it changed."""
-    nearer: bool = False
-    """Whether only the nearness of a source did."""
+    touched: bool = False
+    """Whether anything that is stored of it did."""
 
 
 class _Counters(NamedTuple):
@@ -60,8 +66,79 @@ class _Counters(NamedTuple):
 
 
 def identify(report: CallReport) -> Identity:
-    """The identity of a report's call."""
-    return Identity(report.direction, report.date_ms // 1_000, number_key_hash(report.number), report.occurrence)
+    """The identity of a report's call. An undecided one has a negative occurrence, apart from all certain ones."""
+    occurrence = report.occurrence if report.date_other_ms is None else -1 - report.occurrence
+    return Identity(report.direction, report.date_ms // 1_000, number_key_hash(report.number), occurrence)
+
+
+class _Undecided:
+    """Calls whose local time can mean two instants, and which call a report means where such are around.
+
+    Rows of one local time are numbered together. Calls that came with such a number keep it; the others at both
+    instants have the free numbers, in the order of time. A certain report with no call of its own takes the first
+    undecided one.
+    """
+
+    def __init__(self, calls: dict[Identity, Call]) -> None:
+        self._calls = calls
+        self._any = any(call.other_second is not None for call in calls.values())
+
+    def add(self, call: Call) -> None:
+        """Note a call that was just made."""
+        self._any = self._any or call.other_second is not None
+
+    def find(self, report: CallReport, identity: Identity) -> Identity:
+        """The identity of the report's call, moved there where a certain report decides it."""
+        if identity in self._calls:
+            return identity
+        if report.date_other_ms is not None:
+            return self._find_numbered(identity, report.date_other_ms // 1_000)
+        if self._any:
+            first = self._first_undecided(identity)
+            if first:
+                self._calls[identity] = self._calls.pop(first)
+        return identity
+
+    def _first_undecided(self, identity: Identity) -> Identity | None:
+        direction, second, key_hash, _ = identity
+        numbered = [
+            one
+            for one, call in self._calls.items()
+            if call.other_second is not None
+            and (one.direction, one.key_hash) == (direction, key_hash)
+            and second in (one.second, call.other_second)
+        ]
+        return max(numbered, key=lambda one: (-one.second, one.occurrence), default=None)
+
+    def _find_numbered(self, identity: Identity, other_second: int) -> Identity:
+        wanted = -1 - identity.occurrence
+        certain = sorted(
+            one
+            for one in self._calls
+            if (one.direction, one.key_hash) == (identity.direction, identity.key_hash)
+            and one.second in (identity.second, other_second)
+            and one.occurrence >= 0
+        )
+        numbers = {self._calls[one].number: one for one in certain if self._calls[one].number is not None}
+        if wanted in numbers:
+            return numbers[wanted]
+        taken = [number for number in range(wanted) if number in numbers or self._is_undecided(identity, number)]
+        free = [one for one in certain if self._calls[one].number is None]
+        place = wanted - len(taken)
+        return free[place] if place < len(free) else identity
+
+    def _is_undecided(self, identity: Identity, number: int) -> bool:
+        return identity._replace(occurrence=-1 - number) in self._calls
+
+
+def _instants_around(reports: list[CallReport]) -> set[tuple[int, int, int]]:
+    """Direction, second and key of both instants of the undecided reports."""
+    return {
+        (report.direction, ms // 1_000, number_key_hash(report.number))
+        for report in reports
+        if report.date_other_ms is not None
+        for ms in (report.date_ms, report.date_other_ms)
+    }
 
 
 async def take_in(
@@ -69,23 +146,25 @@ async def take_in(
 ) -> list[Result]:
     """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound."""
     counters = await _lock_account(connection, account_id)
-    wanted = {identify(report) for report in reports if isinstance(report, CallReport)}
-    calls = await _load_calls(connection, account_id, device_id, wanted)
+    taken = [report for report in reports if isinstance(report, CallReport)]
+    calls = await _load_calls(connection, account_id, device_id, taken)
+    undecided = _Undecided(calls)
     results, bad, last_call = [], [], counters.last_call
     for report in reports:
         if isinstance(report, BadReport):
             bad.append(report)
             results.append(Result("rejected", None, report.error))
             continue
-        identity = identify(report)
+        identity = undecided.find(report, identify(report))
         if identity in calls:
             status = "updated" if _enrich(calls[identity], report) else "duplicate"
         else:
             last_call, status = last_call + 1, "created"
             calls[identity] = _create(last_call, report)
+            undecided.add(calls[identity])
         results.append(Result(status, make_id(CALL, account_id, calls[identity].id)))
 
-    touched = {identity: call for identity, call in calls.items() if call.new or call.changed or call.nearer}
+    touched = {identity: call for identity, call in calls.items() if call.new or call.touched}
     after = _Counters(
         last_call,
         await _give_parties(connection, account_id, counters.last_party, list(touched.values())),
@@ -108,44 +187,62 @@ async def _lock_account(connection: Connection, account_id: int) -> _Counters:
 
 
 async def _load_calls(
-    connection: Connection, account_id: int, device_id: int, identities: set[Identity]
-) -> dict[Identity, _Call]:
-    """The stored calls among the identities."""
-    rows = await connection.fetch_many(_FIND_CALL, [(account_id, device_id, *identity) for identity in identities])
+    connection: Connection, account_id: int, device_id: int, reports: list[CallReport]
+) -> dict[Identity, Call]:
+    """The stored calls that the reports may speak of."""
+    place = (account_id, device_id)
+    identities = {identify(report) for report in reports}
+    rows = await connection.fetch_many(FIND_CALL, [(*place, *identity) for identity in identities])
+    around = _instants_around(reports)
+    if around or await connection.fetch_one(_ANY_UNDECIDED, *place):
+        around |= {one[:3] for one in identities}
+        rows += await connection.fetch_many(FIND_AT_SECOND, [(*place, *one) for one in around])
+        rows += await connection.fetch_many(FIND_AT_OTHER_SECOND, [(*place, *one) for one in around])
     parties = {row[5] for row in rows}
     texts = {
-        id: tuple(text) for id, *text in await connection.fetch_many(_FIND_PARTY, [(account_id, id) for id in parties])
+        id: tuple(text) for id, *text in await connection.fetch_many(FIND_PARTY, [(account_id, id) for id in parties])
     }
     return {Identity(*row[:4]): _stored(row, *texts[row[5]]) for row in rows}
 
 
-def _stored(row: Row, number: str, name: str | None, geo_location: str | None) -> _Call:
-    id, party_id, kind, at_ms, precise, duration, presentation, country, sim, type_raw, source, nearness = row[4:]
+def _stored(row: Row, number: str, name: str | None, geo_location: str | None) -> Call:
+    id, party_id, kind, at_ms, precise, duration, presentation, country, sim, type_raw, source, *more = row[4:]
     moment = (bool(precise), at_ms)
     facts = Facts(moment, kind, number, name, geo_location, presentation, country, sim, type_raw, source)
-    return _Call(id, party_id, facts, duration, nearness)
+    return Call(id, party_id, facts, duration, *more)
 
 
-def _create(id: int, report: CallReport) -> _Call:
+def _create(id: int, report: CallReport) -> Call:
     facts = facts_of(report)
-    return _Call(id, 0, facts, report.duration_sec, new_nearness(facts), new=True)
+    other_second = None if report.date_other_ms is None else report.date_other_ms // 1_000
+    number = None if other_second is None else report.occurrence
+    return Call(id, 0, facts, report.duration_sec, new_nearness(facts), other_second, number, 0, 0, new=True)
 
 
-def _enrich(call: _Call, report: CallReport) -> bool:
+def _enrich(call: Call, report: CallReport) -> bool:
     """Whether the report changed what others see of the call."""
-    changed, nearness = merge(call.facts, call.nearness, facts_of(report))
+    said, moment = facts_of(report), call.facts.moment
+    certain = report.date_other_ms is None
+    decides = certain and call.other_second is not None
+    if decides:
+        call.other_second, call.touched = None, True
+        call.facts.moment, call.nearness = said.moment, forget_moment(call.nearness)
+    elif not certain and call.other_second is None:
+        said.moment = None  # an undecided report never moves a call
+    changed, nearness = merge(call.facts, call.nearness, said)
+    changed = changed or call.facts.moment != moment
     if report.duration_sec > call.duration:
         call.duration, changed = report.duration_sec, True
-    call.nearer = call.nearer or nearness != call.nearness
+    call.touched = call.touched or changed or nearness != call.nearness
     call.nearness = nearness
     call.changed = call.changed or changed
     return changed
 
 
-async def _give_parties(connection: Connection, account_id: int, last_party: int, calls: list[_Call]) -> int:
+async def _give_parties(connection: Connection, account_id: int, last_party: int, calls: list[Call]) -> int:
     """Give each call its party, made where it is new; returns the account's last party."""
     digests = {_party_digest(call.facts): call.facts for call in calls}
-    found = await connection.fetch_many(_FIND_PARTY_ID, [(account_id, digest) for digest in digests])
+    found = await connection.fetch_many(FIND_PARTY_ID, [(account_id, digest) for digest in digests])
     ids = {bytes(digest): id for digest, id in found}
     new = []
     for digest, facts in digests.items():
@@ -173,57 +270,68 @@ def _party_texts(facts: Facts) -> Row:
 
 
 async def _write_calls(
-    connection: Connection, account_id: int, device_id: int, last_change: int, touched: dict[Identity, _Call], now: int
+    connection: Connection, account_id: int, device_id: int, last_change: int, touched: dict[Identity, Call], now: int
 ) -> int:
     """Write what the batch made of the calls; returns the account's last change."""
-    new, changed, nearer = [], [], []
+    new, known = [], []
     for identity, call in touched.items():
         if call.new or call.changed:
             last_change += 1
+            call.change, call.updated_ms = last_change, now
         if call.new:
-            new.append((account_id, call.id, *_columns(call), last_change, now, device_id, *identity))
-        elif call.changed:
-            changed.append((account_id, call.id, *_columns(call), last_change, now))
+            new.append((account_id, call.id, *_columns(identity, call), now, device_id, *identity[::2]))
         else:
-            nearer.append((account_id, call.id, call.nearness))
+            known.append((account_id, call.id, *_columns(identity, call)))
     await connection.execute_many(_INSERT_CALL, new)
-    await connection.execute_many(_UPDATE_CALL, changed)
-    await connection.execute_many(_UPDATE_NEARNESS, nearer)
+    await connection.execute_many(_UPDATE_CALL, known)
     return last_change
 
 
-def _columns(call: _Call) -> Row:
-    """The columns that merging may change, in the order of the statements below."""
+def _columns(identity: Identity, call: Call) -> Row:
+    """The columns that a report may change, in the order of the statements below."""
     facts = call.facts
+    assert facts.moment is not None
     precise, at_ms = facts.moment
     return (
         facts.kind, call.party_id, at_ms, int(precise), call.duration, facts.presentation, facts.country_iso,
-        facts.sim_id, facts.type_raw, facts.source, call.nearness,
+        facts.sim_id, facts.type_raw, facts.source, call.nearness, call.change, call.updated_ms, call.other_second,
+        call.number, identity.second, identity.occurrence,
     )  # fmt: skip
 
 
 _SET_COUNTERS: Final = (
     "update accounts set last_call = $2, last_party = $3, last_change = $4, last_rejected = $5 where id = $1"
 )
-_FIND_CALL: Final = (
-    "select direction, second, key_hash, occurrence, id, party_id, kind, at_ms, precise, duration_s, presentation,"
-    " country_iso, sim_id, type_raw, source, nearness from calls"
-    " where account_id = $1 and device_id = $2 and direction = $3 and second = $4 and key_hash = $5 and occurrence = $6"
+_COLUMNS: Final = (
+    "direction, second, key_hash, occurrence, id, party_id, kind, at_ms, precise, duration_s, presentation,"
+    " country_iso, sim_id, type_raw, source, nearness, other_second, undecided_number, change, updated_ms"
 )
-_FIND_PARTY: Final = "select id, number, name, geo_location from parties where account_id = $1 and id = $2"
-_FIND_PARTY_ID: Final = "select digest, id from parties where account_id = $1 and digest = $2"
+_PLACE: Final = "account_id = $1 and device_id = $2 and direction = $3"
+FIND_CALL: Final = f"select {_COLUMNS} from calls where {_PLACE} and second = $4 and key_hash = $5 and occurrence = $6"
+# The order is for SQLite's planner: without it, it walks the whole account.
+FIND_AT_SECOND: Final = (
+    f"select {_COLUMNS} from calls where {_PLACE} and second = $4 and key_hash = $5 order by occurrence"
+)
+FIND_AT_OTHER_SECOND: Final = (
+    f"select {_COLUMNS} from calls where {_PLACE} and other_second = $4 and other_second is not null and key_hash = $5"
+)
+_ANY_UNDECIDED: Final = (
+    "select 1 from calls where account_id = $1 and device_id = $2 and other_second is not null limit 1"
+)
+FIND_PARTY: Final = "select id, number, name, geo_location from parties where account_id = $1 and id = $2"
+FIND_PARTY_ID: Final = "select digest, id from parties where account_id = $1 and digest = $2"
 _INSERT_PARTY: Final = (
     "insert into parties (account_id, id, digest, number, name, geo_location, number_fold, name_fold, geo_fold, digits)"
     " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
 _INSERT_CALL: Final = (
     "insert into calls (account_id, id, kind, party_id, at_ms, precise, duration_s, presentation, country_iso, sim_id,"
-    " type_raw, source, nearness, change, created_ms, updated_ms, device_id, direction, second, key_hash, occurrence)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, $18, $19, $20)"
+    " type_raw, source, nearness, change, updated_ms, other_second, undecided_number, second, occurrence,"
+    " created_ms, device_id, direction, key_hash)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
 )
 _UPDATE_CALL: Final = (
     "update calls set kind = $3, party_id = $4, at_ms = $5, precise = $6, duration_s = $7, presentation = $8,"
-    " country_iso = $9, sim_id = $10, type_raw = $11, source = $12, nearness = $13, change = $14, updated_ms = $15"
-    " where account_id = $1 and id = $2"
+    " country_iso = $9, sim_id = $10, type_raw = $11, source = $12, nearness = $13, change = $14, updated_ms = $15,"
+    " other_second = $16, undecided_number = $17, second = $18, occurrence = $19 where account_id = $1 and id = $2"
 )
-_UPDATE_NEARNESS: Final = "update calls set nearness = $3 where account_id = $1 and id = $2"

@@ -19,7 +19,7 @@ from ringback.web.auth import PUBLIC, guard
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, one_device
 from ringback.web.health import healthz, readyz
-from ringback.web.pairing import pair_device, pair_page
+from ringback.web.pairing import agent_program, pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_rejected
 
 STATIC = Path(__file__).parent / "static"
@@ -43,6 +43,7 @@ ROUTES = [
     change_device,  # PATCH /v1/devices/{id}
     end_device,  # DELETE /v1/devices/{id}
     pair_page,  # GET /pair
+    agent_program,  # GET /agent.pyz
 ]
 
 

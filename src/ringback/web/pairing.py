@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar import HttpMethod, MediaType, Request, Response, post, route
 from litestar.datastructures import State
 
+from ringback.agent_archive import build_archive
 from ringback.db import Database
 from ringback.errors import InvalidCode, InvalidParameter
 from ringback.pairing import redeem_code
@@ -66,3 +67,9 @@ async def pair_page() -> Response[bytes]:
         "X-Content-Type-Options": "nosniff",
     }
     return Response(page, media_type=MediaType.HTML, headers=headers)
+
+
+@route("/agent.pyz", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=PUBLIC)
+async def agent_program() -> Response[bytes]:
+    """The phone agent."""
+    return Response(build_archive(), media_type="application/zip", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,119 @@
+"""One run: read the log into the outbox, and bring the outbox to the server."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from .calllog import Reading, read_log
+from .deadline import Deadline, deadline
+from .home import Config, load_config, lock
+from .outbox import ANSWERS, Outbox, open_outbox
+from .server import Server, read_address
+from .trouble import LogTrouble, ServerTrouble, Trouble
+
+BATCH = 500
+
+FIRST_WAIT_S = 30.0
+LONGEST_WAIT_S = 6 * 3_600.0
+
+
+def sync(home: Path, *, scheduled: bool = False) -> int:
+    """Bring the log to the server; the exit code: 0 all done, 1 something is kept for later. Raises Trouble."""
+    config = load_config(home)
+    with lock(home), deadline() as limit, open_outbox(home) as outbox:
+        server = Server(read_address(config.server), config.token, limit)
+        try:
+            troubles = _run(outbox, server, limit, scheduled)
+        finally:
+            server.close()
+        outbox.note(trouble=troubles[0].sentence if troubles else None)
+    for trouble in troubles:
+        print(trouble.sentence)
+    return 1 if troubles else 0
+
+
+def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool) -> list[Trouble]:
+    """All steps of a run, each as far as it goes; what went wrong on the way."""
+    troubles: list[Trouble] = []
+    try:
+        _read(outbox, limit)
+    except Trouble as trouble:
+        troubles.append(trouble)
+    wait_s = outbox.noted("wait_until", 0.0) - time.time()
+    if scheduled and 0 < wait_s < LONGEST_WAIT_S * 4:
+        troubles.append(Trouble(f"The server is left alone for {round(wait_s):,} s; what was read is kept."))
+        return troubles
+    try:
+        _send(outbox, server)
+        outbox.note(failures=0, wait_until=0.0, **({} if troubles else {"synced_at": time.time()}))
+    except ServerTrouble as trouble:
+        _back_off(outbox, trouble)
+        troubles.append(trouble)
+    except Trouble as trouble:
+        troubles.append(trouble)
+    return troubles
+
+
+def _read(outbox: Outbox, limit: Deadline) -> Reading:
+    try:
+        reading = read_log(limit)
+    except LogTrouble as trouble:
+        outbox.note(permission=trouble.permission)
+        raise
+    outbox.keep(reading.rows)
+    outbox.note(permission="ok")
+    return reading
+
+
+def _send(outbox: Outbox, server: Server) -> None:
+    """Send all that waits, in batches. Raises ServerTrouble."""
+    counts = dict.fromkeys(ANSWERS, 0)
+    size = BATCH
+    while batch := outbox.next(size):
+        body = ('{"calls": [' + ", ".join(one.report for one in batch) + "]}").encode()
+        try:
+            statuses = _statuses(server.post("/v1/sync/calls", body), len(batch))
+        except ServerTrouble as trouble:
+            if trouble.status != 413 or size == 1:
+                raise
+            size = max(1, len(batch) // 2)
+            continue
+        outbox.answer(batch, statuses)
+        for status in statuses:
+            counts[status] += 1
+    print("Sent: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + ".")
+
+
+def _statuses(answer: object, count: int) -> list[str]:
+    results = answer.get("results") if isinstance(answer, dict) else None
+    statuses = [str(one.get("status")) for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+    if len(statuses) != count or not set(statuses) <= set(ANSWERS):
+        raise ServerTrouble("The server's answer does not name a result for each call; all are kept.", 200)
+    return statuses
+
+
+def _back_off(outbox: Outbox, trouble: ServerTrouble) -> None:
+    """Note until when scheduled runs leave the server alone: as it asked, else longer each time, with jitter."""
+    failures = outbox.noted("failures", 0) + 1
+    wait_s = trouble.retry_after_s
+    if wait_s is None:
+        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 20))
+        wait_s = random.uniform(longest / 2, longest)
+    outbox.note(failures=failures, wait_until=time.time() + wait_s)
+
+
+def describe(outbox: Outbox, config: Config) -> str:
+    """How things stand, for `status`."""
+    synced_at = outbox.noted("synced_at")
+    lines = {
+        "paired": f"{config.name} with {config.server}",
+        "last complete sync": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(synced_at))
+        if synced_at
+        else "none yet",
+        "waiting": f"{outbox.count()} calls",
+        "rejected": f"{outbox.count('rejected')} calls",
+        "last trouble": outbox.noted("trouble") or "none",
+    }
+    return "\n".join(f"{name + ':':20}{value}" for name, value in lines.items())
