@@ -323,7 +323,8 @@ class Peer(BaseHTTPRequestHandler):
         if self.mode in ("busy", "fails"):
             body = json.dumps({"code": "unavailable", "detail": "later"}).encode()
         if self.mode == "short":
-            body = b'{"results": []}'
+            greeting = b'{"server_time_ms": 1761231000000, "rules": {"never": [], "sims": null, "hours": null}}'
+            body = greeting if self.path.endswith("heartbeat") else b'{"results": []}'
         self.send_response(status)
         if self.mode == "busy":
             self.send_header("Retry-After", "120")

@@ -96,7 +96,7 @@ async def set_until(connection: Connection, account_id: int, until: str | None) 
 
 async def delete_account(connection: Connection, account_id: int) -> None:
     """Delete the account and all that is its own."""
-    for table in ("pairing_codes", "rejected", "calls", "parties", "devices", "keys"):
+    for table in ("gaps", "pairing_codes", "rejected", "calls", "parties", "devices", "keys"):
         await connection.execute(f"delete from {table} where account_id = $1", account_id)
     await connection.execute("delete from accounts where id = $1", account_id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from statistics import median
 from typing import Any, Final
 
 import msgspec
@@ -10,13 +12,18 @@ from ringback.accounts import COLUMNS, Account, account_from, check_name, next_n
 from ringback.db import Connection
 from ringback.errors import Conflict, InvalidParameter, NotFound
 from ringback.ids import DEVICE, make_id
-from ringback.times import now_ms, rfc3339
+from ringback.times import DAY_MS, now_ms, rfc3339
 from ringback.tokens import hash_token, make_token, token_account
 
 PREFIX: Final = "rbd"
 
-RHYTHM_MS: Final = 15 * 60_000
-"""How far apart a phone's contacts are expected to be."""
+CONTACT_MS: Final = 5 * 60_000
+"""Requests nearer than this to the beginning of a contact belong to it."""
+
+SHORTEST_RHYTHM_MS: Final = 15 * 60_000
+LONGEST_RHYTHM_MS: Final = DAY_MS
+INTERVALS: Final = 20
+"""How many of the last intervals between contacts tell a phone's rhythm."""
 
 ONLINE_RHYTHMS: Final = 2
 LATE_RHYTHMS: Final = 8
@@ -35,6 +42,16 @@ class Device(msgspec.Struct, frozen=True):
     """Whether it ever was a phone: paired, or made with a token."""
     platform: str | None
     agent_version: str | None
+    time_zone: str | None
+    battery: int | None
+    charging: int | None
+    permission: str | None
+    outbox: int | None
+    contact_ms: int | None
+    """When its last contact began."""
+    intervals: str | None
+    """Lengths of the last intervals between contacts: ms, as JSON."""
+    synced_through_ms: int | None
 
     @property
     def id(self) -> str:
@@ -46,18 +63,24 @@ class Device(msgspec.Struct, frozen=True):
         """Whether it is a phone that the account relies on: from its first contact until it is revoked."""
         return self.last_seen_ms is not None and self.revoked_ms is None
 
+    @property
+    def rhythm_ms(self) -> float:
+        """How far apart the phone's contacts are expected to be, by the last ones."""
+        intervals = json.loads(self.intervals or "[]")
+        return min(max(median(intervals) if intervals else 0, SHORTEST_RHYTHM_MS), LONGEST_RHYTHM_MS)
+
     def status(self, at_ms: int) -> str:
         """How it does: `never`, `online`, `late`, `silent`, or `revoked`."""
         if self.revoked_ms is not None:
             return "revoked"
         if self.last_seen_ms is None:
             return "never"
-        rhythms = (at_ms - self.last_seen_ms) / RHYTHM_MS
+        rhythms = (at_ms - self.last_seen_ms) / self.rhythm_ms
         if rhythms <= ONLINE_RHYTHMS:
             return "online"
         return "late" if rhythms <= LATE_RHYTHMS else "silent"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, gaps: list[dict[str, Any]]) -> dict[str, Any]:
         """The device as commands and `/v1/devices` show it."""
         last_seen = rfc3339(self.last_seen_ms) if self.last_seen_ms is not None else None
         return {
@@ -66,13 +89,21 @@ class Device(msgspec.Struct, frozen=True):
             "status": self.status(now_ms()),
             "platform": self.platform,
             "agent_version": self.agent_version,
+            "time_zone": self.time_zone,
+            "battery": self.battery,
+            "charging": None if self.charging is None else bool(self.charging),
+            "permission": self.permission,
+            "outbox": self.outbox,
             "last_seen": last_seen,
+            "synced_through": rfc3339(self.synced_through_ms) if self.synced_through_ms is not None else None,
+            "gaps": gaps,
         }
 
 
 _COLUMNS: Final = (
     "d.account_id, d.id, d.name, d.created_ms, d.last_seen_ms, d.revoked_ms,"
-    " case when d.token_hash is null then 0 else 1 end, d.platform, d.agent_version"
+    " case when d.token_hash is null then 0 else 1 end, d.platform, d.agent_version, d.time_zone, d.battery,"
+    " d.charging, d.permission, d.outbox, d.contact_ms, d.intervals, d.synced_through_ms"
 )
 
 
@@ -110,10 +141,11 @@ async def pair_device(
     token = make_token(PREFIX, account_id)
     column = "next_token_hash" if device.has_token else "token_hash"
     await connection.execute(
-        f"update devices set {column} = $3, name = $4, platform = $5, agent_version = $6, last_seen_ms = $7,"
-        " revoked_ms = null where account_id = $1 and id = $2",
-        account_id, device.number, hash_token(token), name, platform, version, at_ms,
+        f"update devices set {column} = $3, name = $4, platform = $5, agent_version = $6, revoked_ms = null"
+        " where account_id = $1 and id = $2",
+        account_id, device.number, hash_token(token), name, platform, version,
     )  # fmt: skip
+    await note_seen(connection, account_id, device.number, at_ms)
     if device.revoked_ms is not None:
         await use_next_token(connection, account_id, device.number)
     return await find_device(connection, account_id, name), token
@@ -212,11 +244,41 @@ async def revoke_device(connection: Connection, account_id: int, name: str) -> N
 
 
 async def note_seen(connection: Connection, account_id: int, number: int, at_ms: int) -> None:
-    """Note a request of the device."""
+    """Note a request of the device: it belongs to the last contact, or begins a new one."""
+    row = await connection.fetch_one(
+        "select last_seen_ms, contact_ms, intervals from devices where account_id = $1 and id = $2", account_id, number
+    )
+    if row is None:
+        return
+    last_seen_ms, contact_ms, intervals = row
+    if contact_ms is None or at_ms - contact_ms > CONTACT_MS:
+        if contact_ms is not None:
+            intervals = json.dumps([*json.loads(intervals or "[]"), at_ms - contact_ms][-INTERVALS:])
+        contact_ms = at_ms
     await connection.execute(
-        "update devices set last_seen_ms = $3 where account_id = $1 and id = $2"
-        " and (last_seen_ms is null or last_seen_ms < $3)",
-        account_id, number, at_ms,
+        "update devices set last_seen_ms = $3, contact_ms = $4, intervals = $5 where account_id = $1 and id = $2",
+        account_id, number, max(at_ms, last_seen_ms or 0), contact_ms, intervals,
+    )  # fmt: skip
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """What a phone says of itself."""
+
+    agent_version: str | None
+    time_zone: str | None
+    outbox: int
+    battery: int | None
+    charging: bool | None
+    permission: str
+
+
+async def note_heartbeat(connection: Connection, account_id: int, number: int, said: Heartbeat) -> None:
+    """Keep what a phone said of itself."""
+    await connection.execute(
+        "update devices set agent_version = $3, time_zone = $4, outbox = $5, battery = $6, charging = $7,"
+        " permission = $8 where account_id = $1 and id = $2",
+        account_id, number, said.agent_version, said.time_zone, said.outbox, said.battery,
+        None if said.charging is None else int(said.charging), said.permission,
     )  # fmt: skip
 
 

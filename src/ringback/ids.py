@@ -9,6 +9,7 @@ KEY: Final = "k"
 DEVICE: Final = "d"
 CALL: Final = "c"
 REJECTED: Final = "r"
+GAP: Final = "g"
 
 _FORM: Final = re.compile("([a-z])([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 

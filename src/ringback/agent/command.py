@@ -14,6 +14,7 @@ from .calllog import read_log
 from .deadline import deadline
 from .home import Config, find_config, load_config, lock, open_home, save_config, write_file
 from .outbox import open_outbox
+from .proof import send_heartbeat
 from .server import Server, read_address, read_link
 from .sync import describe, sync
 from .trouble import ServerTrouble, Trouble, UsageTrouble
@@ -113,7 +114,8 @@ def _doctor(_: argparse.Namespace) -> int:
             config = load_config(home)
             look(f"paired with {config.server}", None)
             server = Server(read_address(config.server), config.token, limit)
-            server.post("/v1/sync/calls", {"calls": []})
+            with open_outbox(home) as outbox:
+                send_heartbeat(outbox, server, limit)
             server.close()
             look("the server answers and knows this phone", None)
         except Trouble as trouble:

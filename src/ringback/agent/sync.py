@@ -9,11 +9,14 @@ from pathlib import Path
 from .calllog import Reading, read_log
 from .deadline import Deadline, deadline
 from .home import Config, load_config, lock
-from .outbox import ANSWERS, Outbox, open_outbox
+from .outbox import ANSWERS, HELD, REJECTED, Outbox, open_outbox
+from .proof import Clock, manifest, send_heartbeat
 from .server import Server, read_address
 from .trouble import LogTrouble, ServerTrouble, Trouble
 
 BATCH = 500
+PROOFS = 3
+"""Manifests of one read: after the first, what is missing was sent again."""
 
 FIRST_WAIT_S = 30.0
 LONGEST_WAIT_S = 6 * 3_600.0
@@ -37,17 +40,17 @@ def sync(home: Path, *, scheduled: bool = False) -> int:
 def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool) -> list[Trouble]:
     """All steps of a run, each as far as it goes; what went wrong on the way."""
     troubles: list[Trouble] = []
-    try:
-        _read(outbox, limit)
-    except Trouble as trouble:
-        troubles.append(trouble)
-    wait_s = outbox.noted("wait_until", 0.0) - time.time()
-    if scheduled and 0 < wait_s < LONGEST_WAIT_S * 4:
-        troubles.append(Trouble(f"The server is left alone for {round(wait_s):,} s; what was read is kept."))
+    clock = _greet(outbox, server, limit, scheduled, troubles)
+    reading = _read(outbox, limit, troubles)
+    if clock is None:
         return troubles
     try:
+        outbox.send_again(state=REJECTED)
         _send(outbox, server)
-        outbox.note(failures=0, wait_until=0.0, **({} if troubles else {"synced_at": time.time()}))
+        if reading is not None:
+            _prove(outbox, server, clock, reading)
+            outbox.note(synced_at=time.time())
+        outbox.note(failures=0, wait_until=0.0)
     except ServerTrouble as trouble:
         _back_off(outbox, trouble)
         troubles.append(trouble)
@@ -56,15 +59,49 @@ def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool) -> li
     return troubles
 
 
-def _read(outbox: Outbox, limit: Deadline) -> Reading:
+def _greet(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, troubles: list[Trouble]) -> Clock | None:
+    """Send the heartbeat; the server's clock, None where it is not there or is to be left alone."""
+    wait_s = outbox.noted("wait_until", 0.0) - time.time()
+    if scheduled and 0 < wait_s < LONGEST_WAIT_S * 4:
+        troubles.append(Trouble(f"The server is left alone for {round(wait_s):,} s; what is read is kept."))
+        return None
+    try:
+        return send_heartbeat(outbox, server, limit)
+    except ServerTrouble as trouble:
+        _back_off(outbox, trouble)
+        troubles.append(trouble)
+        return None
+
+
+def _read(outbox: Outbox, limit: Deadline, troubles: list[Trouble]) -> Reading | None:
+    """The log, also taken into the outbox; None where it can't be read, and then nothing has advanced."""
     try:
         reading = read_log(limit)
     except LogTrouble as trouble:
         outbox.note(permission=trouble.permission)
-        raise
+        troubles.append(trouble)
+        return None
     outbox.keep(reading.rows)
     outbox.note(permission="ok")
     return reading
+
+
+def _prove(outbox: Outbox, server: Server, clock: Clock, reading: Reading) -> None:
+    """Tell the server every row of the read, and send again what it does not have. Raises ServerTrouble."""
+    for _ in range(PROOFS):
+        states = outbox.states()
+        rows = [row for row in reading.rows if row.seconds and states.get(row.identity) == HELD]
+        answer = server.post("/v1/sync/manifest", manifest(clock, reading, rows))
+        missing = answer.get("missing")
+        if not isinstance(missing, list) or not all(type(one) is int and 0 <= one < len(rows) for one in missing):
+            raise ServerTrouble("The server's answer to the manifest can't be read; it is asked again later.", 200)
+        outbox.note(synced_through_ms=answer.get("synced_through_ms"))
+        if not missing:
+            return
+        print(f"The server misses {len(missing)} calls; they are sent again.")
+        outbox.send_again(identities=tuple(rows[place].identity for place in missing))
+        _send(outbox, server)
+    raise ServerTrouble("The server still misses calls that were sent; the next run tries again.", 200)
 
 
 def _send(outbox: Outbox, server: Server) -> None:
@@ -109,11 +146,15 @@ def describe(outbox: Outbox, config: Config) -> str:
     synced_at = outbox.noted("synced_at")
     lines = {
         "paired": f"{config.name} with {config.server}",
-        "last complete sync": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(synced_at))
-        if synced_at
-        else "none yet",
+        "last complete sync": clock_text(synced_at and synced_at * 1_000),
+        "known complete up to": clock_text(outbox.noted("synced_through_ms")),
         "waiting": f"{outbox.count()} calls",
         "rejected": f"{outbox.count('rejected')} calls",
         "last trouble": outbox.noted("trouble") or "none",
     }
-    return "\n".join(f"{name + ':':20}{value}" for name, value in lines.items())
+    return "\n".join(f"{name + ':':22}{value}" for name, value in lines.items())
+
+
+def clock_text(ms: float | None) -> str:
+    """A moment for people, in the phone's zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1_000)) if ms else "none yet"

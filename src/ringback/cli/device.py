@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import segno
 import typer
@@ -23,12 +23,13 @@ from ringback.devices import (
 )
 from ringback.links import install_command, pairing_link, public_url
 from ringback.pairing import Code, create_code
+from ringback.proof import close_gap, list_gaps
 from ringback.times import rfc3339
 
 app = typer.Typer(help="Phones, and what the calls of backup files belong to.", no_args_is_help=True)
 
 PAGE = 500
-COLUMNS = ("id", "name", "status", "platform", "agent_version", "last_seen")
+COLUMNS = ("id", "name", "status", "battery", "outbox", "last_seen", "synced_through", "open_gaps")
 
 DeviceName = Annotated[str, typer.Option("--name", help="The device's name.", metavar="NAME")]
 
@@ -79,8 +80,15 @@ def pair(
 @app.command("list")
 def list_(account: AccountName, format: FormatOption = Format.table) -> None:
     """List the account's devices."""
-    devices = read(for_account(account, lambda connection, found: list_devices(connection, found.id)))
-    show([device.to_dict() for device in devices], COLUMNS, format)
+
+    async def collect(connection: Connection, found: Account) -> list[dict[str, Any]]:
+        gaps = await list_gaps(connection, found.id)
+        return [device.to_dict(gaps.get(device.number, [])) for device in await list_devices(connection, found.id)]
+
+    devices = read(for_account(account, collect))
+    if format != Format.json:
+        devices = [{**one, "open_gaps": sum(gap["closed_at"] is None for gap in one["gaps"])} for one in devices]
+    show(devices, COLUMNS, format)
 
 
 @app.command()
@@ -119,3 +127,29 @@ def rename(
 def revoke(account: AccountName, name: DeviceName) -> None:
     """End a device's token for ever; its calls stay."""
     write(for_account(account, lambda connection, found: revoke_device(connection, found.id, name)))
+
+
+gaps = typer.Typer(help="Stretches for which nobody can vouch that a phone's calls are all here.", no_args_is_help=True)
+app.add_typer(gaps, name="gap")
+
+GAP_COLUMNS = ("id", "device", "from", "to", "closed_at")
+
+
+@gaps.command("list")
+def list_gaps_(account: AccountName, format: FormatOption = Format.table) -> None:
+    """List the gaps of all devices, closed ones too."""
+
+    async def collect(connection: Connection, found: Account) -> list[dict[str, Any]]:
+        gaps = await list_gaps(connection, found.id)
+        devices = await list_devices(connection, found.id)
+        return [{**gap, "device": device.name} for device in devices for gap in gaps.get(device.number, [])]
+
+    show(read(for_account(account, collect)), GAP_COLUMNS, format)
+
+
+@gaps.command("close")
+def close_gap_(
+    account: AccountName, id: Annotated[str, typer.Argument(help="The gap's id, as `gap list` shows it.", metavar="ID")]
+) -> None:
+    """Close a gap, when its calls are here or will never be."""
+    write(for_account(account, lambda connection, found: close_gap(connection, found.id, id)))

@@ -17,10 +17,10 @@ from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
 from ringback.web.auth import PUBLIC, guard
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
-from ringback.web.devices import change_device, devices, end_device, one_device
+from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
 from ringback.web.pairing import agent_program, pair_device, pair_page
-from ringback.web.sync import sync_calls, sync_rejected
+from ringback.web.sync import sync_calls, sync_heartbeat, sync_manifest, sync_rejected
 
 STATIC = Path(__file__).parent / "static"
 """Files that browsers load."""
@@ -37,11 +37,14 @@ ROUTES = [
     readyz,  # GET /readyz
     sync_calls,  # POST /v1/sync/calls
     sync_rejected,  # GET /v1/sync/rejected
+    sync_heartbeat,  # POST /v1/sync/heartbeat
+    sync_manifest,  # POST /v1/sync/manifest
     pair_device,  # POST /v1/devices/pair
     devices,  # GET /v1/devices
     one_device,  # GET /v1/devices/{id}
     change_device,  # PATCH /v1/devices/{id}
     end_device,  # DELETE /v1/devices/{id}
+    end_gap,  # POST /v1/devices/{id}/gaps/{gap}/close
     pair_page,  # GET /pair
     agent_program,  # GET /agent.pyz
 ]

@@ -10,8 +10,9 @@ from litestar.datastructures import State
 from ringback.calls.listing import call_page, missed_page
 from ringback.calls.parameters import search
 from ringback.devices import Device, list_devices
+from ringback.proof import account_synced_through
 from ringback.text import fold
-from ringback.times import now_ms, utc_text
+from ringback.times import now_ms, rfc3339, utc_text
 from ringback.web.answers import json_answer
 from ringback.web.auth import API_KEY, API_KEY_FOR_EVER
 
@@ -21,7 +22,8 @@ READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
 @route("/call/missed/list", http_method=READ, opt=API_KEY)
 async def missed_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """Missed calls, newest first."""
-    return json_answer(await missed_page(state.database, request.state.account, request.state.query))
+    headers = await _synced_through(request, state)
+    return json_answer(await missed_page(state.database, request.state.account, request.state.query), headers)
 
 
 @route("/call/incoming/list", http_method=READ, opt=API_KEY)
@@ -38,7 +40,14 @@ async def outgoing_list(request: Request[Any, Any, Any], state: State) -> Respon
 
 async def _list(request: Request[Any, Any, Any], state: State, kind: str) -> Response[bytes]:
     asked = request.state
-    return json_answer(await call_page(state.database, asked.account, kind, asked.query, asked.apikey))
+    headers = await _synced_through(request, state)  # before the rows: it may claim too little, never too much
+    return json_answer(await call_page(state.database, asked.account, kind, asked.query, asked.apikey), headers)
+
+
+async def _synced_through(request: Request[Any, Any, Any], state: State) -> dict[str, str]:
+    """The header that tells an empty list from a silent phone."""
+    value = await state.database.read(lambda c: account_synced_through(c, request.state.account.id))
+    return {} if value is None else {"X-Synced-Through": rfc3339(value)}
 
 
 @route("/gateway/mobile/list", http_method=READ, opt=API_KEY_FOR_EVER)
@@ -71,8 +80,8 @@ def _phone(device: Device, at_ms: int) -> dict[str, Any]:
         "label": device.name,
         "status": status,
         "online": status == "online",
-        "battery": None,
-        "version": None,
+        "battery": device.battery,
+        "version": device.agent_version,
         "last_seen": utc_text(device.last_seen_ms or 0),
-        "synced_through": None,
+        "synced_through": None if device.synced_through_ms is None else utc_text(device.synced_through_ms),
     }

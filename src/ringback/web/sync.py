@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from litestar import HttpMethod, Request, Response, post, route
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from ringback.calls.contract import parse_report
+from ringback.accounts import Account
+from ringback.calls.contract import MOST_INT, parse_report
+from ringback.calls.manifest import parse_manifest
 from ringback.calls.parameters import integer
 from ringback.calls.rejected import list_rejected, rejected_number
 from ringback.calls.store import Result, take_in
 from ringback.cursors import make_cursor, read_cursor
 from ringback.db import Connection, Database
-from ringback.devices import note_seen
+from ringback.devices import Device, Heartbeat, note_heartbeat, note_seen
 from ringback.errors import InvalidParameter, PayloadTooLarge, RingbackError
+from ringback.proof import synced_through, take_manifest
 from ringback.times import now_ms
 from ringback.web.answers import json_answer
 from ringback.web.auth import TOKEN, TOKEN_OR_KEY
-from ringback.web.body import read_object
+from ringback.web.body import read_object, short_text
 from ringback.web.query import Query
 
 MOST_REPORTS: Final = 5_000
+PERMISSIONS: Final = ("ok", "denied", "unknown")
+NO_RULES: Final[dict[str, Any]] = {"never": [], "sims": None, "hours": None}
+
 STATUSES: Final = ("created", "updated", "duplicate", "withheld", "rejected")
 
 
@@ -32,22 +40,32 @@ async def sync_calls(request: Request[Any, Any, Any], state: State) -> Response[
     """Take in a phone's reports. When this answers they are committed."""
     database: Database = state.database
     account, device, now = request.state.account, request.state.device, now_ms()
-    try:
+    async with _seen_even_if_refused(database, account, device, now):
         values = await _read_calls(request)
-    except (RingbackError, HTTPException):
-        await database.write(lambda c: note_seen(c, account.id, device.number, now), account.id)
-        raise
     reports = [parse_report(value, now) for value in values]
 
-    async def take(connection: Connection) -> list[Result]:
+    async def take(connection: Connection) -> tuple[list[Result], int | None]:
         await note_seen(connection, account.id, device.number, now)
-        return await take_in(connection, account.id, device.number, reports, now)
+        results = await take_in(connection, account.id, device.number, reports, now)
+        return results, await synced_through(connection, account.id, device.number)
 
-    results = await database.write(take, account.id)
+    results, value = await database.write(take, account.id)
     counts = Counter(result.status for result in results)
     return json_answer(
-        {"results": results, **{status: counts[status] for status in STATUSES}, "synced_through_ms": None}
+        {"results": results, **{status: counts[status] for status in STATUSES}, "synced_through_ms": value}
     )
+
+
+@asynccontextmanager
+async def _seen_even_if_refused(
+    database: Database, account: Account, device: Device, at_ms: int
+) -> AsyncIterator[None]:
+    """A request that is refused is a contact all the same."""
+    try:
+        yield
+    except (RingbackError, HTTPException):
+        await database.write(lambda c: note_seen(c, account.id, device.number, at_ms), account.id)
+        raise
 
 
 async def _read_calls(request: Request[Any, Any, Any]) -> list[Any]:
@@ -80,3 +98,50 @@ async def sync_rejected(request: Request[Any, Any, Any], state: State) -> Respon
         return {"rejected": rejected[:limit], "next_cursor": next_cursor}
 
     return json_answer(await database.read(page))
+
+
+@post("/v1/sync/heartbeat", status_code=200, opt=TOKEN)
+async def sync_heartbeat(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The phone says how it is, and hears the server's clock and rules."""
+    database: Database = state.database
+    account, device, now = request.state.account, request.state.device, now_ms()
+    async with _seen_even_if_refused(database, account, device, now):
+        said = _heartbeat(await read_object(request))
+
+    async def note(connection: Connection) -> None:
+        await note_seen(connection, account.id, device.number, now)
+        await note_heartbeat(connection, account.id, device.number, said)
+
+    await database.write(note, account.id)
+    return json_answer({"server_time_ms": now_ms(), "rules": NO_RULES})
+
+
+def _heartbeat(body: dict[str, Any]) -> Heartbeat:
+    outbox, battery = body.get("outbox"), body.get("battery")
+    charging, permission = body.get("charging"), body.get("permission")
+    if type(outbox) is not int or not 0 <= outbox <= MOST_INT:
+        raise InvalidParameter("outbox must be a whole number: how many calls wait on the phone.")
+    if battery is not None and (type(battery) is not int or not 0 <= battery <= 100):
+        raise InvalidParameter("battery must be a whole number from 0 to 100, or null.")
+    if charging is not None and type(charging) is not bool:
+        raise InvalidParameter("charging must be true, false or null.")
+    if permission not in PERMISSIONS:
+        raise InvalidParameter(f"permission must be one of {', '.join(PERMISSIONS)}.")
+    version, zone = short_text(body, "agent_version"), short_text(body, "time_zone")
+    return Heartbeat(version, zone, outbox, battery, charging, permission)
+
+
+@post("/v1/sync/manifest", status_code=200, opt=TOKEN)
+async def sync_manifest(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The phone lists every row of one read; the answer names those that are not here."""
+    database: Database = state.database
+    account, device, now = request.state.account, request.state.device, now_ms()
+    async with _seen_even_if_refused(database, account, device, now):
+        manifest = parse_manifest(await read_object(request))
+
+    async def take(connection: Connection) -> dict[str, Any]:
+        await note_seen(connection, account.id, device.number, now)
+        missing, value = await take_manifest(connection, account.id, device.number, manifest, now_ms())
+        return {"missing": missing, "synced_through_ms": value}
+
+    return json_answer(await database.write(take, account.id))
