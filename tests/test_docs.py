@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,12 +24,18 @@ COMMANDS = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 def commands() -> dict[str, list[str]]:
     """The options of each command by its full name."""
     group = typer.main.get_command(app)
-    found = {}
+    found: dict[str, list[str]] = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", None)
-        for full, one in {f"{name} {n}": c for n, c in inner.items()}.items() if inner else [(name, command)]:
-            found[full] = [option for p in one.params for option in p.opts if option.startswith("--")]
+        found |= options_of(name, command)
     return found
+
+
+def options_of(name: str, command: Any) -> dict[str, list[str]]:
+    """The options of a command, or of those inside it."""
+    inner = getattr(command, "commands", None)
+    if inner:
+        return {full: options for n, one in inner.items() for full, options in options_of(f"{name} {n}", one).items()}
+    return {name: [option for p in command.params for option in p.opts if option.startswith("--")]}
 
 
 @pytest.mark.parametrize("name", commands())

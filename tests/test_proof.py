@@ -18,7 +18,8 @@ from test_agent import Paired
 from test_pairing import code_for
 
 BEAT: dict[str, Any] = {
-    "agent_version": "1", "time_zone": "Europe/Paris", "outbox": 3, "battery": 77, "charging": False, "permission": "ok",
+    "agent_version": "1", "time_zone": "Europe/Paris", "outbox": 3, "battery": 77, "charging": False,
+    "permission": "ok",
 }  # fmt: skip
 START = 1_761_231_000_000
 
@@ -151,7 +152,7 @@ def test_the_value_is_the_reads_moment_and_never_goes_back(service: Service) -> 
     ahead = prove(service, customer.token, [], now() + 10**9, sent_at_ms=now() + 10**9)
     assert ahead <= now()  # a clock that is ahead claims nothing to come
     late = now() + 3_000_000
-    value = prove(service, customer.token, [], late, sent_at_ms=late + 2_000)
+    value = prove(service, service.customer().token, [], late, sent_at_ms=late + 2_000)
     assert value <= now() - 1_900  # how long ago the read was counts, whatever the clocks show
 
 
