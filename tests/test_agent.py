@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -467,3 +468,56 @@ def test_undecided_rows_by_their_order() -> None:
         both,
         [second + 6_000],
     ]
+
+
+def test_it_runs_by_itself(paired: Paired) -> None:
+    phone = paired.phone
+    assert "FAIL sync runs by itself: it does not; run `schedule`." in phone.failed("doctor")
+    assert "every 15 minutes" in phone.ok("schedule")
+    [given] = [call for call in phone.commands("termux-job-scheduler") if "--script" in call]
+    options = dict(zip(given[::2], given[1::2], strict=True))
+    script = Path(options.pop("--script"))
+    assert options == {
+        "--job-id": "7401", "--period-ms": "900000", "--network": "any", "--battery-not-low": "false",
+        "--persisted": "true",
+    }  # fmt: skip
+    assert script.stat().st_mode & 0o777 == 0o700
+    assert "FAIL" not in phone.ok("doctor")
+    phone.call("+1", START)
+    phone.write_state()
+    assert subprocess.run([script], env=phone.environment()).returncode == 0
+    assert [number for _, number, _ in paired.stored()] == ["+1"]
+    assert "no longer" in phone.ok("unschedule")
+    assert not script.exists()
+    assert "FAIL sync runs by itself" in phone.failed("doctor")
+
+
+def test_sync_waits_for_the_row_of_a_call(paired: Paired) -> None:
+    phone = paired.phone
+    phone.call("+1", START)
+    phone.ok("sync")
+    process = phone.start("sync", "--wait", "12")
+    time.sleep(1)
+    phone.call("+2", START + 60_000)
+    phone.write_state()
+    out, _ = process.communicate(timeout=60)
+    assert "1 created" in out
+    started = time.monotonic()
+    assert "0 created" in phone.ok("sync", "--wait", "4")
+    assert 0.9 < time.monotonic() - started < 15
+    assert phone.run("sync", "--wait", "soon").returncode == 2
+
+
+def test_a_notification_after_a_day_without_the_server(paired: Paired) -> None:
+    phone = paired.phone
+    phone.ok("sync")
+    on_database(paired.service.database_url, lambda c: revoke_device(c, paired.customer.id, "phone"))
+    phone.failed("sync", "--scheduled")
+    assert phone.commands("termux-notification") == []
+    with sqlite3.connect(phone.home / "outbox.db") as outbox:
+        outbox.execute("update notes set value = value - 86500 where name in ('synced_at', 'paired_at')")
+    for _ in range(3):
+        phone.failed("sync")
+    [shown] = phone.commands("termux-notification")
+    assert shown[:4] == ["-i", "ringback", "-t", "Ringback can't sync"]
+    assert "doctor" in shown[5]

@@ -23,8 +23,13 @@ def main() -> int:
     elif command == "termux-call-log":
         return call_log(state)
     else:
-        with open(os.environ["SIM_STATE"] + ".calls", "a", encoding="utf-8") as file:
+        calls = os.environ["SIM_STATE"] + ".calls"
+        with open(calls, "a+", encoding="utf-8") as file:
             file.write(json.dumps([command, *sys.argv[1:]]) + "\n")
+            file.seek(0)
+            jobs = [json.loads(line) for line in file if "termux-job-scheduler" in line and "--pending" not in line]
+        if "--pending" in sys.argv and jobs and "--cancel" not in jobs[-1]:
+            print("Pending Job 7401: run.sh (periodic: 900000ms) (persisted) (network: ANY)")
     return 0
 
 

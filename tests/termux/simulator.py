@@ -75,6 +75,12 @@ class Phone:
         assert "Traceback" not in errors, errors
         return subprocess.CompletedProcess(arguments, process.returncode, out, errors)
 
+    def commands(self, name: str) -> list[list[str]]:
+        """How often and how a command was called that does something on the phone."""
+        file = Path(f"{self._state}.calls")
+        calls = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+        return [call[1:] for call in calls if call[0] == name]
+
     def ok(self, *arguments: str) -> str:
         result = self.run(*arguments)
         assert result.returncode == 0, result.stdout + result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import time
 import traceback
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from .deadline import deadline
 from .home import Config, find_config, load_config, lock, open_home, save_config, write_file
 from .outbox import open_outbox
 from .proof import send_heartbeat
+from .schedule import is_scheduled, schedule, unschedule
 from .server import Server, read_address, read_link
 from .sync import describe, sync
 from .trouble import ServerTrouble, Trouble, UsageTrouble
@@ -51,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     pairing.set_defaults(run=_pair)
     syncing = commands.add_parser("sync", help="bring the call log to the server")
     syncing.add_argument("--scheduled", action="store_true", help="leave a server alone that has just failed")
-    syncing.set_defaults(run=lambda given: sync(open_home(), scheduled=given.scheduled))
+    syncing.add_argument(
+        "--wait", metavar="SECONDS", type=float, nargs="?", const=15.0, default=0.0,
+        help="at the end of a call: wait for its row, at most so long (15)",
+    )  # fmt: skip
+    syncing.set_defaults(run=lambda given: sync(open_home(), scheduled=given.scheduled, wait_s=given.wait))
+    commands.add_parser("schedule", help="run `sync` every 15 minutes").set_defaults(run=_schedule)
+    commands.add_parser("unschedule", help="end that").set_defaults(run=_unschedule)
     commands.add_parser("status", help="show how things stand").set_defaults(run=_status)
     commands.add_parser("doctor", help="find what is in the way").set_defaults(run=_doctor)
     commands.add_parser("unpair", help="forget the server and its token").set_defaults(run=_unpair)
@@ -73,10 +81,11 @@ def _pair(given: argparse.Namespace) -> int:
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not isinstance(name, str):
             raise ServerTrouble(f"{address.host} does not answer as a Ringback server does; check its address.")
         outbox.send_everything_again()
+        outbox.note(paired_at=time.time())
         save_config(home, Config(address.text, token, str(answer.get("device_id")), name))
     print(
-        f"{name} is paired with {address.text}. Next: `sync` brings the call log over; `doctor` finds what is in the"
-        " way."
+        f"{name} is paired with {address.text}. Next: `sync` brings the call log over, `schedule` does so every 15"
+        " minutes, `doctor` finds what is in the way."
     )
     return 0
 
@@ -120,7 +129,26 @@ def _doctor(_: argparse.Namespace) -> int:
             look("the server answers and knows this phone", None)
         except Trouble as trouble:
             look("the server answers and knows this phone", trouble)
+        try:
+            scheduled = is_scheduled(limit)
+            look("sync runs by itself", None if scheduled else Trouble("it does not; run `schedule`."))
+        except Trouble as trouble:
+            look("sync runs by itself", trouble)
     return 0 if well else 1
+
+
+def _schedule(_: argparse.Namespace) -> int:
+    home = open_home()
+    with deadline() as limit:
+        print(schedule(home, limit))
+    return 0
+
+
+def _unschedule(_: argparse.Namespace) -> int:
+    home = open_home()
+    with deadline() as limit:
+        print(unschedule(home, limit))
+    return 0
 
 
 def _unpair(_: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from .deadline import Deadline, deadline
 from .home import Config, load_config, lock
 from .outbox import ANSWERS, HELD, REJECTED, Outbox, open_outbox
 from .proof import Clock, manifest, send_heartbeat
+from .schedule import warn_after_a_day
 from .server import Server, read_address
 from .trouble import LogTrouble, ServerTrouble, Trouble
 
@@ -18,30 +19,43 @@ BATCH = 500
 PROOFS = 3
 """Manifests of one read: after the first, what is missing was sent again."""
 
+PAUSE_S = 3.0
+"""Between reads that wait for a call's row."""
+
+LONGEST_WAIT_FOR_ROW_S = 18.0
+"""So that the whole run still ends within 30 s."""
+
 FIRST_WAIT_S = 30.0
 LONGEST_WAIT_S = 6 * 3_600.0
 
 
-def sync(home: Path, *, scheduled: bool = False) -> int:
-    """Bring the log to the server; the exit code: 0 all done, 1 something is kept for later. Raises Trouble."""
+def sync(home: Path, *, scheduled: bool = False, wait_s: float = 0.0) -> int:
+    """Bring the log to the server; the exit code: 0 all done, 1 something is kept for later. Raises Trouble.
+
+    `scheduled`: leave a server alone that has just failed. `wait_s`: how long to wait for the row of a call that has
+    just ended, and before for another run to end.
+    """
     config = load_config(home)
-    with lock(home), deadline() as limit, open_outbox(home) as outbox:
+    wait_s = min(wait_s, LONGEST_WAIT_FOR_ROW_S)
+    with lock(home, wait_s), deadline() as limit, open_outbox(home) as outbox:
         server = Server(read_address(config.server), config.token, limit)
         try:
-            troubles = _run(outbox, server, limit, scheduled)
+            troubles = _run(outbox, server, limit, scheduled, wait_s)
         finally:
             server.close()
         outbox.note(trouble=troubles[0].sentence if troubles else None)
+        if troubles:
+            warn_after_a_day(outbox, limit, config)
     for trouble in troubles:
         print(trouble.sentence)
     return 1 if troubles else 0
 
 
-def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool) -> list[Trouble]:
+def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, wait_s: float) -> list[Trouble]:
     """All steps of a run, each as far as it goes; what went wrong on the way."""
     troubles: list[Trouble] = []
     clock = _greet(outbox, server, limit, scheduled, troubles)
-    reading = _read(outbox, limit, troubles)
+    reading = _read(outbox, limit, wait_s, troubles)
     if clock is None:
         return troubles
     try:
@@ -73,10 +87,10 @@ def _greet(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, tro
         return None
 
 
-def _read(outbox: Outbox, limit: Deadline, troubles: list[Trouble]) -> Reading | None:
+def _read(outbox: Outbox, limit: Deadline, wait_s: float, troubles: list[Trouble]) -> Reading | None:
     """The log, also taken into the outbox; None where it can't be read, and then nothing has advanced."""
     try:
-        reading = read_log(limit)
+        reading = _wait_for_row(outbox, limit, wait_s)
     except LogTrouble as trouble:
         outbox.note(permission=trouble.permission)
         troubles.append(trouble)
@@ -84,6 +98,17 @@ def _read(outbox: Outbox, limit: Deadline, troubles: list[Trouble]) -> Reading |
     outbox.keep(reading.rows)
     outbox.note(permission="ok")
     return reading
+
+
+def _wait_for_row(outbox: Outbox, limit: Deadline, wait_s: float) -> Reading:
+    """Read until the log has a row that is new, at most for so long: Android writes it a moment after the call."""
+    known = outbox.states()
+    end = time.monotonic() + wait_s
+    while True:
+        reading = read_log(limit)
+        if time.monotonic() + PAUSE_S >= end or any(row.identity not in known for row in reading.rows):
+            return reading
+        time.sleep(PAUSE_S)
 
 
 def _prove(outbox: Outbox, server: Server, clock: Clock, reading: Reading) -> None:
