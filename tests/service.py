@@ -92,10 +92,15 @@ class Service:
     """`ringback serve` as a process of its own."""
 
     def __init__(
-        self, database_url: str, *options: str, program: tuple[str, ...] = (*RINGBACK, "serve"), log: Any = None
+        self,
+        database_url: str,
+        *options: str,
+        program: tuple[str, ...] = (*RINGBACK, "serve"),
+        log: Any = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
-        """`log` is a file for all that the server writes."""
-        self.database_url, self.log = database_url, log
+        """`log` is a file for all that the server writes, `variables` are more ones for its environment."""
+        self.database_url, self.log, self.variables = database_url, log, variables or {}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
@@ -105,7 +110,7 @@ class Service:
     def start(self) -> None:
         """Start the process; again, on the same port, where it was killed."""
         self.process = subprocess.Popen(
-            self.command, start_new_session=True, env=environment(),
+            self.command, start_new_session=True, env=environment(**self.variables),
             stdout=self.log or subprocess.DEVNULL, stderr=self.log,
         )  # fmt: skip
         deadline = time.monotonic() + 60
