@@ -18,6 +18,8 @@ class LossyProxy:
     def __init__(self, generator: random.Random) -> None:
         self.port, self.share = 0, 0.0
         """The server's port, and the share of requests that fail."""
+        self.received_bytes = 0
+        """Of the requests' bodies."""
         self._generator = generator
         self._late: list[tuple[str, bytes, dict[str, str]]] = []
         proxy = self
@@ -47,6 +49,7 @@ class LossyProxy:
         self._late.clear()
 
     def _handle(self, handler: BaseHTTPRequestHandler, path: str, body: bytes, headers: dict[str, str]) -> None:
+        self.received_bytes += len(body)
         fault = self._generator.choice(FAULTS) if self._generator.random() < self.share else ""
         if fault == "late":
             self._late.append((path, body, headers))

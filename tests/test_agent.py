@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import resource
 import shutil
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from backup_files import backup, call_element
+from lossy_proxy import LossyProxy
 from ringback.agent import calllog
 from ringback.agent_archive import build_archive
 from ringback.devices import revoke_device
@@ -453,6 +455,14 @@ def test_a_known_log_of_2000_rows_is_cheap(service: Service, tmp_path: Path) -> 
     result = subprocess.run(command, env=paired.phone.environment(), capture_output=True, text=True, check=True)
     assert int(result.stdout.split()[-1]) < 40_000  # kB
     assert len(paired.stored()) == 2_000
+
+    proxy = LossyProxy(random.Random(0))
+    proxy.port = service.port
+    config = json.loads((paired.phone.home / "config.json").read_text())
+    (paired.phone.home / "config.json").write_text(json.dumps({**config, "server": proxy.url}))
+    paired.phone.ok("sync")
+    proxy.stop()
+    assert 0 < proxy.received_bytes < 20_000
 
 
 def test_undecided_rows_by_their_order() -> None:

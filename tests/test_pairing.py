@@ -166,7 +166,8 @@ def test_the_page(service: Service) -> None:
         asset = service.http.get(f"/static/{name}")
         assert asset.status_code == 200
         assert kind in asset.headers["content-type"]
-        assert f"static/{name}" in answer.text
+        assert f'"static/{name}"' in answer.text
+        assert f'"../static/{name}"' in service.http.get("/pair/").text
     assert service.http.get("/static/../app.py").status_code == 404
     assert service.http.get("/static/nothing.js").status_code == 404
 

@@ -40,8 +40,24 @@ def test_readyz_says_whether_the_database_is_there(tmp_path: Path) -> None:
         answer = service.http.get("/readyz")
         assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
         assert service.http.get("/healthz").status_code == 200
+        assert int(answer.headers["retry-after"]) > 0
     finally:
         service.stop()
+
+
+def test_the_option_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "url").write_text(f"sqlite:///{tmp_path}/from-file.db")
+    (tmp_path / ".env").write_text(f"RINGBACK_DATABASE_URL_FILE={tmp_path}/url\n")
+    service = Service(f"sqlite:///{tmp_path}/from-option.db")
+    customer = service.customer()
+    try:
+        assert service.http.get("/call/missed/list/", params={"apikey": customer.key}).status_code == 200
+        assert not (tmp_path / "from-file.db").exists()
+    finally:
+        service.stop()
+    assert run("migrate").returncode == 0
+    assert (tmp_path / "from-file.db").exists()
 
 
 def test_two_workers_answer_and_end(database_url: str) -> None:

@@ -73,6 +73,21 @@ def test_two_rows_in_any_order_are_two_calls(service: Service, decided: tuple[in
         assert sorted(at for at, undecided in found if not undecided) == sorted(ms + 250 for ms in decided), order
 
 
+def test_numbers_as_large_as_they_come(service: Service) -> None:
+    customer = service.customer()
+    service.send(customer.token, certain(FIRST))
+    assert service.statuses(customer.token, either(2**31 - 1), either(2**31 - 1), either(0)) == [
+        "created", "duplicate", "duplicate",
+    ]  # fmt: skip
+
+
+def test_a_batch_of_undecided_rows_of_one_number(service: Service) -> None:
+    customer = service.customer()
+    batch = [either(number) for number in range(1_000)]
+    assert service.statuses(customer.token, *batch) == ["created"] * 1_000
+    assert service.statuses(customer.token, *batch) == ["duplicate"] * 1_000
+
+
 @pytest.mark.parametrize("other", [FIRST, FIRST - 1, FIRST + 999, FIRST + 86_400_001, "x", 1.5, True])
 def test_bad_other_instants(service: Service, other: Any) -> None:
     customer = service.customer()

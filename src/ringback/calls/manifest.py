@@ -101,12 +101,17 @@ async def find_missing(connection: Connection, account_id: int, device_id: int, 
             else:
                 taken.add(id)
     doubtful = [(row.occurrence, place) for place, row in enumerate(rows) if len(row.seconds) > 1]
+    free: dict[tuple[Any, ...], list[int]] = {}
     for _, place in sorted(doubtful):
-        row = rows[place]
-        ids = {id for s in row.seconds for id in here.get((row.direction, s, row.key_hash), {}).values()}
-        free = sorted(ids - taken)
-        if free:
-            taken.add(free[0])
+        direction, seconds, key_hash, _ = rows[place]
+        if (direction, seconds, key_hash) not in free:
+            ids = {id for second in seconds for id in here.get((direction, second, key_hash), {}).values()}
+            free[direction, seconds, key_hash] = sorted(ids, reverse=True)
+        left = free[direction, seconds, key_hash]
+        while left and left[-1] in taken:
+            left.pop()
+        if left:
+            taken.add(left.pop())
         else:
             missing.add(place)
     return sorted(missing)

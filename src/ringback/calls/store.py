@@ -71,64 +71,56 @@ def identify(report: CallReport) -> Identity:
     return Identity(report.direction, report.date_ms // 1_000, number_key_hash(report.number), occurrence)
 
 
-class _Undecided:
-    """Calls whose local time can mean two instants, and which call a report means where such are around.
+class _Known:
+    """The calls that a batch may speak of, and which of them a report means.
 
-    Rows of one local time are numbered together. Calls that came with such a number keep it; the others at both
-    instants have the free numbers, in the order of time. A certain report with no call of its own takes the first
-    undecided one.
+    Where a local time can mean two instants, its rows are numbered together. Calls that came with such a number keep
+    it; the others at both instants have the free numbers, in the order of time. A certain report with no call of its
+    own takes the first undecided one.
     """
 
     def __init__(self, calls: dict[Identity, Call]) -> None:
-        self._calls = calls
-        self._any = any(call.other_second is not None for call in calls.values())
+        self.calls: dict[Identity, Call] = {}
+        self._by_key: dict[tuple[int, int], set[Identity]] = {}
+        for identity, call in calls.items():
+            self.add(identity, call)
 
-    def add(self, call: Call) -> None:
-        """Note a call that was just made."""
-        self._any = self._any or call.other_second is not None
+    def add(self, identity: Identity, call: Call) -> None:
+        """Take a call in."""
+        self.calls[identity] = call
+        self._by_key.setdefault((identity.direction, identity.key_hash), set()).add(identity)
 
-    def find(self, report: CallReport, identity: Identity) -> Identity:
-        """The identity of the report's call, moved there where a certain report decides it."""
-        if identity in self._calls:
+    def find(self, report: CallReport) -> Identity:
+        """The identity of the report's call, which a certain report moves there where it was undecided so far."""
+        identity = identify(report)
+        if identity in self.calls:
             return identity
+        same = self._by_key.get((identity.direction, identity.key_hash), set())
         if report.date_other_ms is not None:
-            return self._find_numbered(identity, report.date_other_ms // 1_000)
-        if self._any:
-            first = self._first_undecided(identity)
-            if first:
-                self._calls[identity] = self._calls.pop(first)
+            return self._find_numbered(same, identity, report.date_other_ms // 1_000)
+        first = self._first_undecided(same, identity.second)
+        if first:
+            same.remove(first)
+            self.add(identity, self.calls.pop(first))
         return identity
 
-    def _first_undecided(self, identity: Identity) -> Identity | None:
-        direction, second, key_hash, _ = identity
-        numbered = [
-            one
-            for one, call in self._calls.items()
-            if call.other_second is not None
-            and (one.direction, one.key_hash) == (direction, key_hash)
-            and second in (one.second, call.other_second)
-        ]
-        return max(numbered, key=lambda one: (-one.second, one.occurrence), default=None)
+    def _first_undecided(self, same: set[Identity], second: int) -> Identity | None:
+        undecided = [one for one in same if one.occurrence < 0 and second in (one.second, self.calls[one].other_second)]
+        return max(undecided, key=lambda one: (-one.second, one.occurrence), default=None)
 
-    def _find_numbered(self, identity: Identity, other_second: int) -> Identity:
+    def _find_numbered(self, same: set[Identity], identity: Identity, other_second: int) -> Identity:
         wanted = -1 - identity.occurrence
-        certain = sorted(
-            one
-            for one in self._calls
-            if (one.direction, one.key_hash) == (identity.direction, identity.key_hash)
-            and one.second in (identity.second, other_second)
-            and one.occurrence >= 0
-        )
-        numbers = {self._calls[one].number: one for one in certain if self._calls[one].number is not None}
-        if wanted in numbers:
-            return numbers[wanted]
-        taken = [number for number in range(wanted) if number in numbers or self._is_undecided(identity, number)]
-        free = [one for one in certain if self._calls[one].number is None]
-        place = wanted - len(taken)
-        return free[place] if place < len(free) else identity
-
-    def _is_undecided(self, identity: Identity, number: int) -> bool:
-        return identity._replace(occurrence=-1 - number) in self._calls
+        undecided = [one for one in same if one.second == identity.second and one.occurrence < 0]
+        certain = sorted(one for one in same if one.second in (identity.second, other_second) and one.occurrence >= 0)
+        free, numbered = [], {-1 - one.occurrence: one for one in undecided}
+        for one in certain:
+            number = self.calls[one].number
+            if number is None:
+                free.append(one)
+            else:
+                numbered[number] = one
+        place = wanted - sum(number < wanted for number in numbered)
+        return numbered.get(wanted) or (free[place] if place < len(free) else identity)
 
 
 def _instants_around(reports: list[CallReport]) -> set[tuple[int, int, int]]:
@@ -147,24 +139,22 @@ async def take_in(
     """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound."""
     counters = await _lock_account(connection, account_id)
     taken = [report for report in reports if isinstance(report, CallReport)]
-    calls = await _load_calls(connection, account_id, device_id, taken)
-    undecided = _Undecided(calls)
+    known = _Known(await _load_calls(connection, account_id, device_id, taken))
     results, bad, last_call = [], [], counters.last_call
     for report in reports:
         if isinstance(report, BadReport):
             bad.append(report)
             results.append(Result("rejected", None, report.error))
             continue
-        identity = undecided.find(report, identify(report))
-        if identity in calls:
-            status = "updated" if _enrich(calls[identity], report) else "duplicate"
+        identity = known.find(report)
+        if identity in known.calls:
+            status = "updated" if _enrich(known.calls[identity], report) else "duplicate"
         else:
             last_call, status = last_call + 1, "created"
-            calls[identity] = _create(last_call, report)
-            undecided.add(calls[identity])
-        results.append(Result(status, make_id(CALL, account_id, calls[identity].id)))
+            known.add(identity, _create(last_call, report))
+        results.append(Result(status, make_id(CALL, account_id, known.calls[identity].id)))
 
-    touched = {identity: call for identity, call in calls.items() if call.new or call.touched}
+    touched = {identity: call for identity, call in known.calls.items() if call.new or call.touched}
     after = _Counters(
         last_call,
         await _give_parties(connection, account_id, counters.last_party, list(touched.values())),

@@ -28,6 +28,9 @@ from ringback.times import rfc3339
 
 app = typer.Typer(help="Phones, and what the calls of backup files belong to.", no_args_is_help=True)
 
+FOR_PEOPLE = ("name", "status", "battery", "last_seen", "synced_through", "open_gaps")
+"""The columns of a table, which must fit a terminal."""
+
 PAGE = 500
 COLUMNS = ("id", "name", "status", "battery", "outbox", "last_seen", "synced_through", "open_gaps")
 
@@ -88,7 +91,14 @@ def list_(account: AccountName, format: FormatOption = Format.table) -> None:
     devices = read(for_account(account, collect))
     if format != Format.json:
         devices = [{**one, "open_gaps": sum(gap["closed_at"] is None for gap in one["gaps"])} for one in devices]
-    show(devices, COLUMNS, format)
+    if format == Format.table:
+        devices = [{**one, **{name: _short(one[name]) for name in ("last_seen", "synced_through")}} for one in devices]
+    show(devices, FOR_PEOPLE if format == Format.table else COLUMNS, format)
+
+
+def _short(moment: str | None) -> str | None:
+    """A moment to the second, for tables."""
+    return moment and moment[:19].replace("T", " ")
 
 
 @app.command()

@@ -19,6 +19,9 @@ _log = logging.getLogger("ringback")
 
 JSON = MediaType.JSON
 PROBLEM = "application/problem+json"
+RETRY_SECONDS = 60
+"""What a client waits where nobody knows better."""
+
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -43,7 +46,8 @@ async def name_request(message: Message, scope: Scope) -> None:
 
 def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[bytes]:
     """An error of ours."""
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    retry_after = error.retry_after or (RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None)
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return _answer(request, error.status, error.code, error.detail, headers)
@@ -79,11 +83,7 @@ def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 
 def _server_error(request: Request[Any, Any, Any]) -> Response[bytes]:
-    return _answer(request, 500, "server_error", f"The server failed; its log tells more under {_id(request)}.")
-
-
-def _id(request: Request[Any, Any, Any]) -> str:
-    return request_id(request.scope)
+    return _answer(request, 500, "server_error", request_id(request.scope))
 
 
 def _answer(

@@ -58,9 +58,13 @@ def client_address(request: Request[Any, Any, Any], trusted: tuple[Network, ...]
 
 
 @route("/pair", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=PUBLIC)
-async def pair_page() -> Response[bytes]:
+async def pair_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What to do with a pairing link; the code stays in the browser."""
     page = (files("ringback.web") / "static" / "pair.html").read_bytes()
+    if request.scope["raw_path"].endswith(
+        b"/"
+    ):  # its addresses are relative: the server may stand below a path of a proxy
+        page = page.replace(b'"static/', b'"../static/')
     headers = {
         "Content-Security-Policy": PAGE_POLICY,
         "Referrer-Policy": "no-referrer",

@@ -30,7 +30,7 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     """Answer until a signal ends it; `on_ready` is called with the server's address once it answers."""
     # The workers are processes of their own and read the settings anew.
     os.environ["RINGBACK_DATABASE_URL"] = database_url
-    os.environ.pop("RINGBACK_DATABASE_URL_FILE", None)
+    os.environ["RINGBACK_DATABASE_URL_FILE"] = ""  # it would win, also where it stands in a file .env
     url = _local_url(host, port)
     threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
     Granian(
