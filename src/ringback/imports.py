@@ -13,7 +13,8 @@ import apsw
 import msgspec
 
 from ringback.calls.contract import BadReport, CallReport, parse_report
-from ringback.calls.store import identify, take_in
+from ringback.calls.matching import identify
+from ringback.calls.store import take_in
 from ringback.db import Database
 from ringback.sources import read_file
 from ringback.sources.reading import FileDamaged

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ringback.calls.contract import BadReport, CallReport
+from ringback.calls.matching import Call, Identity, Known, identify
 from ringback.calls.merge import Facts, facts_of, forget_moment, merge, new_nearness
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
@@ -28,109 +29,11 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
-class Identity(NamedTuple):
-    """What makes two reports of one device one call."""
-
-    direction: int
-    second: int
-    key_hash: int
-    occurrence: int
-
-
-class Call(msgspec.Struct):
-    """A call that the batch touches."""
-
-    id: int
-    party_id: int
-    facts: Facts
-    duration: int
-    nearness: int
-    other_second: int | None
-    """Its second instant, while it is undecided which of two it is."""
-    number: int | None
-    """Its number among the rows of a local time that can mean two instants, also after it was decided."""
-    change: int
-    updated_ms: int
-    new: bool = False
-    changed: bool = False
-    """Whether what others see of it changed."""
-    touched: bool = False
-    """Whether anything that is stored of it did."""
-
-
 class _Counters(NamedTuple):
     last_call: int
     last_party: int
     last_change: int
     last_rejected: int
-
-
-def identify(report: CallReport) -> Identity:
-    """The identity of a report's call. An undecided one has a negative occurrence, apart from all certain ones."""
-    occurrence = report.occurrence if report.date_other_ms is None else -1 - report.occurrence
-    return Identity(report.direction, report.date_ms // 1_000, number_key_hash(report.number), occurrence)
-
-
-class _Known:
-    """The calls that a batch may speak of, and which of them a report means.
-
-    Where a local time can mean two instants, its rows are numbered together. Calls that came with such a number keep
-    it; the others at both instants have the free numbers, in the order of time. A certain report with no call of its
-    own takes the first undecided one.
-    """
-
-    def __init__(self, calls: dict[Identity, Call]) -> None:
-        self.calls: dict[Identity, Call] = {}
-        self._by_key: dict[tuple[int, int], set[Identity]] = {}
-        for identity, call in calls.items():
-            self.add(identity, call)
-
-    def add(self, identity: Identity, call: Call) -> None:
-        """Take a call in."""
-        self.calls[identity] = call
-        self._by_key.setdefault((identity.direction, identity.key_hash), set()).add(identity)
-
-    def find(self, report: CallReport) -> Identity:
-        """The identity of the report's call, which a certain report moves there where it was undecided so far."""
-        identity = identify(report)
-        if identity in self.calls:
-            return identity
-        same = self._by_key.get((identity.direction, identity.key_hash), set())
-        if report.date_other_ms is not None:
-            return self._find_numbered(same, identity, report.date_other_ms // 1_000)
-        first = self._first_undecided(same, identity.second)
-        if first:
-            same.remove(first)
-            self.add(identity, self.calls.pop(first))
-        return identity
-
-    def _first_undecided(self, same: set[Identity], second: int) -> Identity | None:
-        undecided = [one for one in same if one.occurrence < 0 and second in (one.second, self.calls[one].other_second)]
-        return max(undecided, key=lambda one: (-one.second, one.occurrence), default=None)
-
-    def _find_numbered(self, same: set[Identity], identity: Identity, other_second: int) -> Identity:
-        wanted = -1 - identity.occurrence
-        undecided = [one for one in same if one.second == identity.second and one.occurrence < 0]
-        certain = sorted(one for one in same if one.second in (identity.second, other_second) and one.occurrence >= 0)
-        free, numbered = [], {-1 - one.occurrence: one for one in undecided}
-        for one in certain:
-            number = self.calls[one].number
-            if number is None:
-                free.append(one)
-            else:
-                numbered[number] = one
-        place = wanted - sum(number < wanted for number in numbered)
-        return numbered.get(wanted) or (free[place] if place < len(free) else identity)
-
-
-def _instants_around(reports: list[CallReport]) -> set[tuple[int, int, int]]:
-    """Direction, second and key of both instants of the undecided reports."""
-    return {
-        (report.direction, ms // 1_000, number_key_hash(report.number))
-        for report in reports
-        if report.date_other_ms is not None
-        for ms in (report.date_ms, report.date_other_ms)
-    }
 
 
 async def take_in(
@@ -139,7 +42,7 @@ async def take_in(
     """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound."""
     counters = await _lock_account(connection, account_id)
     taken = [report for report in reports if isinstance(report, CallReport)]
-    known = _Known(await _load_calls(connection, account_id, device_id, taken))
+    known = Known(await _load_calls(connection, account_id, device_id, taken))
     results, bad, last_call = [], [], counters.last_call
     for report in reports:
         if isinstance(report, BadReport):
@@ -174,6 +77,16 @@ async def _lock_account(connection: Connection, account_id: int) -> _Counters:
     if row is None:
         raise NotFound("The account has been deleted.")
     return _Counters(*row)
+
+
+def _instants_around(reports: list[CallReport]) -> set[tuple[int, int, int]]:
+    """Direction, second and key of both instants of the undecided reports."""
+    return {
+        (report.direction, ms // 1_000, number_key_hash(report.number))
+        for report in reports
+        if report.date_other_ms is not None
+        for ms in (report.date_ms, report.date_other_ms)
+    }
 
 
 async def _load_calls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -53,58 +53,42 @@ def missed(
     _show(found, found.data, MissedCall.__struct_fields__, format)
 
 
-def _list(kind: str, account: str, given: _Given, format: Format) -> None:
-    async def page(database: Database) -> CallPage:
-        return await call_page(database, await _account(database, account), kind, given, None)
-
-    found = with_database(page)
-    columns = FOR_PEOPLE if format == Format.table else Call.__struct_fields__
-    _show(found, found.rows, columns, format)
-
-
 Text = Annotated[str, typer.Option(help="A part of a number or name.")]
 SortBy = Annotated[str, typer.Option(help="The column to sort by; call_date_ms by default.", metavar="COLUMN")]
 SortDir = Annotated[str, typer.Option(help="asc or desc.", metavar="DIRECTION")]
 
 
-@app.command()
-def incoming(
-    account: AccountName,
-    limit: Limit = "",
-    offset: Offset = "",
-    q: Text = "",
-    date_from_ms: Moment = "",
-    date_to_ms: Moment = "",
-    sort_by: SortBy = "",
-    sort_dir: SortDir = "",
-    format: FormatOption = Format.table,
-) -> None:
-    """List incoming calls that were answered."""
-    given = _Given(
-        limit=limit, offset=offset, q=q, date_from_ms=date_from_ms, date_to_ms=date_to_ms, sort_by=sort_by,
-        sort_dir=sort_dir,
-    )  # fmt: skip
-    _list("incoming", account, given, format)
+def _command(kind: str) -> Callable[..., None]:
+    """The command of one of the two lists that take the same parameters."""
+
+    def command(
+        account: AccountName,
+        limit: Limit = "",
+        offset: Offset = "",
+        q: Text = "",
+        date_from_ms: Moment = "",
+        date_to_ms: Moment = "",
+        sort_by: SortBy = "",
+        sort_dir: SortDir = "",
+        format: FormatOption = Format.table,
+    ) -> None:
+        given = _Given(
+            limit=limit, offset=offset, q=q, date_from_ms=date_from_ms, date_to_ms=date_to_ms, sort_by=sort_by,
+            sort_dir=sort_dir,
+        )  # fmt: skip
+
+        async def page(database: Database) -> CallPage:
+            return await call_page(database, await _account(database, account), kind, given, None)
+
+        found = with_database(page)
+        columns = FOR_PEOPLE if format == Format.table else Call.__struct_fields__
+        _show(found, found.rows, columns, format)
+
+    return command
 
 
-@app.command()
-def outgoing(
-    account: AccountName,
-    limit: Limit = "",
-    offset: Offset = "",
-    q: Text = "",
-    date_from_ms: Moment = "",
-    date_to_ms: Moment = "",
-    sort_by: SortBy = "",
-    sort_dir: SortDir = "",
-    format: FormatOption = Format.table,
-) -> None:
-    """List outgoing calls, also those that nobody answered."""
-    given = _Given(
-        limit=limit, offset=offset, q=q, date_from_ms=date_from_ms, date_to_ms=date_to_ms, sort_by=sort_by,
-        sort_dir=sort_dir,
-    )  # fmt: skip
-    _list("outgoing", account, given, format)
+app.command("incoming", help="List incoming calls that were answered.")(_command("incoming"))
+app.command("outgoing", help="List outgoing calls, also those that nobody answered.")(_command("outgoing"))
 
 
 async def _account(database: Database, name: str) -> Account:
