@@ -1,22 +1,30 @@
-"""Prints what an import costs: calls per second and memory, for each database."""
+"""Prints what an import costs on each database, and what the phone agent does."""
 
 from __future__ import annotations
 
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from backup_files import call_element
+from lossy_proxy import LossyProxy
 from postgresql import new_database, postgresql_server
-from service import RINGBACK, environment, run
+from ringback.agent_archive import build_archive
+from ringback.pairing import create_code
+from service import RINGBACK, Service, environment, on_database, run
+from termux.simulator import Phone
 
 CALLS = 100_000
+LOG_ROWS = 2_000
+RUNS = 9
 NAMES = ("Anna Peeters", "Nguyễn Văn Đức", "张伟", "", "José", "Garage De Wissel")
 TYPES = ("missed", "incoming", "outgoing", "incoming", "outgoing", "rejected")
 
@@ -53,6 +61,39 @@ def measure(url: str, file: Path) -> tuple[float, int]:
     return time.perf_counter() - started, usage.ru_maxrss * 1_024
 
 
+def measure_agent(folder: Path) -> None:
+    """The agent on a simulated phone: its start, and a sync of a log that the server knows already."""
+    service = Service(f"sqlite:///{folder}/agent.db")
+    proxy = LossyProxy(random.Random(0))
+    try:
+        customer = service.customer()
+        (folder / "phone").mkdir()
+        phone = Phone(folder / "phone")
+        for place in range(LOG_ROWS):
+            moment = 1_761_231_000_000 + 61_000 * place
+            phone.call(f"+3247000{place % 300:04}", moment, subscription_id=str(place // 500))
+        proxy.port = service.port
+        code = on_database(service.database_url, lambda c: create_code(c, customer.id, "phone", new_device=False))
+        phone.ok("pair", f"{proxy.url}/pair#{code.code}")
+        phone.ok("sync")
+        starts, syncs, before = [], [], proxy.received_bytes
+        for _ in range(RUNS):
+            starts.append(_seconds(phone, "--version"))
+            syncs.append(_seconds(phone, "sync"))
+        sent = (proxy.received_bytes - before) / RUNS
+        print(f"agent: {len(build_archive()) / 1e3:.0f} kB, starts in {median(starts):.2f} s")
+        print(f"agent, a known log of {LOG_ROWS:,} rows: {median(syncs):.2f} s, {sent / 1e3:.1f} kB sent")
+    finally:
+        proxy.stop()
+        service.stop()
+
+
+def _seconds(phone: Phone, *arguments: str) -> float:
+    started = time.perf_counter()
+    phone.ok(*arguments)
+    return time.perf_counter() - started
+
+
 def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {CALLS:,} calls")
     with tempfile.TemporaryDirectory() as folder, postgresql_server(durable=True) as server:
@@ -61,6 +102,7 @@ def main() -> None:
         for engine, url in (("SQLite", f"sqlite:///{folder}/bench.db"), ("PostgreSQL", new_database(server))):
             seconds, memory = measure(url, file)
             print(f"import into {engine}: {CALLS / seconds:,.0f} calls/s, {memory / 1e6:,.0f} MB")
+        measure_agent(Path(folder))
 
 
 main()
