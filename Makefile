@@ -11,10 +11,11 @@ run: .venv/installed
 test: lint system
 	$(BIN)/pytest
 
-# What tests need that pip does not bring: libfaketime, which moves the clock of the days that they simulate.
+# What tests need that pip does not bring; libfaketime moves the clock of the days that they simulate.
+SYSTEM := faketime openssl curl
 system:
-	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || apt-get install -y -q faketime \
-		|| { apt-get update -q && apt-get install -y -q faketime; }
+	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl; } >/dev/null 2>&1 \
+		|| apt-get install -y -q $(SYSTEM) || { apt-get update -q && apt-get install -y -q $(SYSTEM); }
 
 # 30 simulated days of five phones; SEED=n repeats a run, ENGINE=postgresql takes the other database.
 campaign: .venv/installed-dev system

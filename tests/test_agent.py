@@ -247,7 +247,9 @@ def test_a_revoked_token_keeps_the_outbox(paired: Paired) -> None:
 
 
 def test_unpair_and_not_paired(paired: Paired) -> None:
+    paired.phone.ok("schedule")
     assert "The token is forgotten" in paired.phone.ok("unpair")
+    assert "--cancel" in paired.phone.commands("termux-job-scheduler")[-1]
     assert "not paired" in paired.phone.failed("sync")
     assert "not paired" in paired.phone.ok("unpair")
     assert "FAIL the server answers" in paired.phone.failed("doctor")

@@ -163,15 +163,22 @@ class Campaign:
         """The agent runs, perhaps to be killed; then what the server claims is held against the truth."""
         self.proxy.port, self.proxy.share = self.service.port, share
         before_ms = self.clock.now_ms()
-        if share and self.random.random() < 0.08:
+        succeeded = False
+        if share and self.random.random() < 0.12:
             process = handset.phone.start("sync", **self.clock.for_agent)
             time.sleep(self.random.uniform(0.05, 0.4))
-            process.kill()
+            if self.random.random() < 0.6:
+                process.kill()
+                self.counts["agents killed"] += 1
+            else:
+                self.service.kill()
+                self.counts["servers killed"] += 1
+                self.service.start()
             process.communicate()
-            self.counts["agents killed"] += 1
         else:
             result = handset.phone.run("sync", **self.clock.for_agent)
             self.counts["contacts" if result.returncode == 0 else "contacts that failed"] += 1
+            succeeded = result.returncode == 0
             if "pair the phone again" in result.stdout:
                 # The server was put back to a copy from before the phone was reset.
                 self.pair(handset)
@@ -182,7 +189,7 @@ class Campaign:
         value, _ = self.claims(handset)
         if value is None or handset.first_ms is None:
             handset.first, handset.first_ms = {row["_id"] for row in handset.phone.rows}, value
-        if certain and (value is None or not before_ms <= value + 2_000 or value > self.clock.now_ms()):
+        if succeeded and (value is None or not before_ms - 2_000 <= value <= self.clock.now_ms()):
             self.violations.append(f"{handset.name}: the value is not the moment of the read: {value} {before_ms}")
         return self.check(handset)
 

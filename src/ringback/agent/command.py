@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from . import VERSION
@@ -160,6 +161,8 @@ def _unpair(_: argparse.Namespace) -> int:
         with open_outbox(home) as outbox:
             waiting = outbox.count()
         (home / "config.json").unlink()
+    with deadline() as limit, suppress(Trouble):
+        unschedule(home, limit)
     print(
         f"The token is forgotten; {waiting} calls wait in {home} for the next pairing. Revoke the phone on the server"
         " too."
