@@ -336,9 +336,6 @@ class Peer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) * (2 if self.mode == "cut" else 1)))
         self.end_headers()
         self.wfile.write(body)
-        if self.mode == "drip":
-            for _ in range(60):
-                time.sleep(1)
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -375,6 +372,19 @@ def test_servers_that_are_none(paired: Paired, peer: ThreadingHTTPServer) -> Non
     (phone.home / "config.json").write_text(json.dumps(config))
     assert "1 created" in phone.ok("sync")
     phone.ok("sync", "--scheduled")
+
+
+def test_a_run_ends_in_time_whatever_it_waits_for() -> None:
+    """Also where no wait of its own is too long, as with a server that sends a byte a second."""
+    code = (
+        "import time; from ringback.agent.deadline import deadline; from ringback.agent.trouble import Trouble\n"
+        "try:\n with deadline(0.3):\n  for _ in range(100): time.sleep(0.1)\n"
+        "except Trouble as trouble: print(trouble.sentence)"
+    )
+    started = time.monotonic()
+    result = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
+    assert "took too long and was ended" in result.stdout
+    assert time.monotonic() - started < 8
 
 
 def test_a_certificate_that_does_not_verify(paired: Paired, tmp_path: Path) -> None:

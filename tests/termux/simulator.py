@@ -59,7 +59,9 @@ class Phone:
 
     def write_state(self) -> None:
         names = ("rows", "zone", "digits", "fault", "battery")
-        self._state.write_text(json.dumps({name: getattr(self, name) for name in names}), "utf-8")
+        draft = self._state.with_suffix(".new")  # an agent may be reading it now
+        draft.write_text(json.dumps({name: getattr(self, name) for name in names}), "utf-8")
+        draft.replace(self._state)
 
     def start(self, *arguments: str, python: str = sys.executable, **more: str) -> subprocess.Popen[str]:
         self.write_state()
