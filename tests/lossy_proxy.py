@@ -6,6 +6,7 @@ import http.client
 import random
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,6 +19,8 @@ class LossyProxy:
     def __init__(self, generator: random.Random) -> None:
         self.port, self.share = 0, 0.0
         """The server's port, and the share of requests that fail."""
+        self.after_answer: Callable[[], None] | None = None
+        """What happens when the server has just answered for calls, once."""
         self.received_bytes = 0
         """Of the requests' bodies."""
         self._generator = generator
@@ -64,6 +67,9 @@ class LossyProxy:
         if fault == "twice":
             self._forward(path, body, headers)
         answer = self._forward(path, body, headers)
+        if self.after_answer and path == "/v1/sync/calls":
+            self.after_answer()
+            self.after_answer = None
         if answer is None:
             handler.connection.close()
             return

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,35 @@ def test_a_run_ends_in_time_whatever_it_waits_for() -> None:
     result = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
     assert "took too long and was ended" in result.stdout
     assert time.monotonic() - started < 8
+
+
+def test_a_server_that_sends_a_byte_now_and_then(paired: Paired) -> None:
+    """The run ends in time, the log is read all the same, and who holds the phone is told after a day."""
+    phone = paired.phone
+    phone.call("+1", START)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with suppress(OSError):
+                        for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600:
+                            connection.send(bytes((byte,)))
+                            time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        config = json.loads((phone.home / "config.json").read_text())
+        changed = json.dumps({**config, "server": f"http://127.0.0.1:{listening.getsockname()[1]}"})
+        (phone.home / "config.json").write_text(changed)
+        with closing(sqlite3.connect(phone.home / "outbox.db")) as outbox, outbox:
+            outbox.execute("update notes set value = '1' where name in ('paired_at', 'synced_at')")
+        started = time.monotonic()
+        assert "answers too slowly" in phone.failed("sync")
+        assert time.monotonic() - started < 30
+    assert "1 calls" in phone.ok("status")
+    assert "answers too slowly" in phone.ok("status")
+    assert len(phone.commands("termux-notification")) == 1
 
 
 def test_a_certificate_that_does_not_verify(paired: Paired, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,12 +32,16 @@ from test_proof import moment
 
 DAYS = int(os.environ.get("DAYS", "3"))
 HOURS_APART = 3
+CONTACTS_A_DAY = 24 // HOURS_APART
+SHARE = 0.17
+"""Of requests that fail; with the agents and servers that are killed, at least 30 % of the contacts do."""
+
 START_S = 1_806_624_000
 """2027-04-02 00:00 UTC: Lord Howe's clocks go back by half an hour on the 4th."""
 
 ZONES = ("Australia/Lord_Howe", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "America/Santiago")
 LIBRARY = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
-LIAR = (sys.executable, str(Path(__file__).parent / "lying_server.py"))
+LIAR, HASTY = ((sys.executable, str(Path(__file__).parent / f"{name}_server.py")) for name in ("lying", "hasty"))
 
 
 class Clock:
@@ -80,14 +87,24 @@ class Handset:
         self.first: set[int] = set()
         self.first_ms: int | None = None
         """The log at the first read that counted, and its moment: what came later must come through, too."""
+        self.put_back: set[str] = set()
+        """Numbers whose calls were acknowledged by a server that then lost its disk, and not since."""
+
+    def acknowledged(self) -> set[str]:
+        """The numbers of the calls that the agent holds for stored."""
+        with closing(sqlite3.connect(self.phone.home / "outbox.db")) as outbox:
+            return {
+                json.loads(report)["number"]
+                for (report,) in outbox.execute("select report from rows where state = 'held'")
+            }
 
 
 class Campaign:
     """All phones of an account, their network and their server."""
 
-    def __init__(self, folder: Path, url: str, seed: int, program: tuple[str, ...], database: str = "") -> None:
+    def __init__(self, folder: Path, url: str, seed: int, program: tuple[str, ...], deaths: float) -> None:
         self.random, self.clock, self.folder, self.url = random.Random(seed), Clock(folder), folder, url
-        self.program, self.numbers = program, 0
+        self.deaths, self.numbers = deaths, 0
         self.proxy = LossyProxy(random.Random(seed + 1))
         self.violations: list[str] = []
         self.counts: Counter[str] = Counter()
@@ -100,7 +117,7 @@ class Campaign:
         for handset in self.handsets:
             self.pair(handset)
             self.add_call(handset)
-        self.copy: Path | None = None
+        self.copies: list[Path] = []
 
     def pair(self, handset: Handset) -> None:
         self.proxy.port, self.proxy.share = self.service.port, 0.0
@@ -111,12 +128,12 @@ class Campaign:
         assert result.returncode == 0, result.stderr
 
     def run(self, days: int, *, until_violation: bool = False) -> None:
-        for contact in range(days * 24 // HOURS_APART):
+        for contact in range(days * CONTACTS_A_DAY):
             if until_violation and self.violations:
                 return
             for handset in self.handsets:
                 self.live(handset, HOURS_APART * 3_600 // len(self.handsets))
-                self.contact(handset, share=0.08)
+                self.contact(handset, share=SHARE)
             self.server_troubles(contact)
         for handset in self.handsets:
             self.contact(handset, share=0.0)
@@ -164,15 +181,19 @@ class Campaign:
         self.proxy.port, self.proxy.share = self.service.port, share
         before_ms = self.clock.now_ms()
         succeeded = False
-        if share and self.random.random() < 0.12:
+        if share and self.random.random() < self.deaths:
             process = handset.phone.start("sync", **self.clock.for_agent)
-            time.sleep(self.random.uniform(0.05, 0.4))
-            if self.random.random() < 0.6:
-                process.kill()
-                self.counts["agents killed"] += 1
+            death = self.random.random()
+            if death < 0.3:
+                self.proxy.after_answer = self.service.kill
+                process.communicate()
+                self.proxy.after_answer = None
             else:
-                self.service.kill()
-                self.counts["servers killed"] += 1
+                time.sleep(self.random.uniform(0.05, 0.4))
+                (process if death < 0.7 else self.service).kill()
+            self.counts["agents killed" if 0.3 <= death < 0.7 else "servers killed"] += 1
+            self.counts["contacts that were cut off"] += 1
+            if self.service.process.poll() is not None:
                 self.service.start()
             process.communicate()
         else:
@@ -200,19 +221,25 @@ class Campaign:
             self.counts["servers killed"] += 1
         if not self.url.startswith("sqlite:///"):
             return
-        file = Path(self.url.removeprefix("sqlite:///"))
-        if contact % 8 == 2:
-            self.service.stop()
-            self.copy = self.folder / "copy.db"
-            shutil.copy(file, self.copy)
-            self.service.start()
-        elif contact % 8 == 7 and self.copy:
-            self.service.stop()
-            for suffix in ("-wal", "-shm"):
-                file.with_name(file.name + suffix).unlink(missing_ok=True)
-            shutil.copy(self.copy, file)
-            self.service.start()
-            self.counts["older copies"] += 1
+        if contact % CONTACTS_A_DAY == 2:
+            self.copy_and_put_back(Path(self.url.removeprefix("sqlite:///")))
+
+    def copy_and_put_back(self, file: Path) -> None:
+        """The day's copy is made; now and then the disk dies then, and yesterday's copy is all that there is."""
+        copy = self.folder / f"copy{len(self.copies)}.db"
+        with closing(sqlite3.connect(file)) as database, closing(sqlite3.connect(copy)) as target:
+            database.backup(target)
+        self.copies.append(copy)
+        if len(self.copies) < 2 or self.random.random() < 0.5:
+            return
+        self.service.kill()
+        for suffix in ("-wal", "-shm"):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+        shutil.copy(self.copies[-2], file)
+        self.service.start()
+        self.counts["older copies"] += 1
+        for handset in self.handsets:
+            handset.put_back = handset.acknowledged()
 
     def claims(self, handset: Handset) -> tuple[int | None, list[tuple[int, int]]]:
         """What the server says of a phone: its value and its gaps."""
@@ -245,6 +272,8 @@ class Campaign:
             excused = any(start <= one.written_ms <= end + 999 for start, end in gaps)
             if required and not excused and one.number not in stored:
                 self.violations.append(f"{handset.name}: {one} is claimed and missing; {value} {gaps}")
+        for number in handset.acknowledged() - handset.put_back - stored.keys():
+            self.violations.append(f"{handset.name}: {number} was acknowledged and is missing")
         for number, found in stored.items():
             truth = made.get(number, [])
             if len(found) > len(truth) or any(truth[0].second not in seconds for seconds in found):
@@ -257,20 +286,25 @@ class Campaign:
                     self.violations.append(f"{handset.name}: {number} stands in the log {in_log} times, not here")
 
     def stop(self) -> None:
-        self.service.stop()
+        self.service.kill()  # libfaketime breaks the orderly end where a connection is still open
         self.proxy.stop()
 
 
-def campaign(folder: Path, url: str, days: int, program: tuple[str, ...] = RINGBACK) -> list[str]:
-    """The violations of so many days; those of a program that is patched to fail, of the days until it does."""
+def campaign(folder: Path, url: str, days: int, program: tuple[str, ...] = RINGBACK, deaths: float = 0.12) -> list[str]:
+    """The violations of so many days; those of a program that is patched to fail, of the days until it does.
+
+    `deaths` is the share of contacts in which the agent or the server is killed.
+    """
     seed = int(os.environ.get("SEED") or random.randrange(2**32))
     print(f"seed {seed}")
-    run = Campaign(folder, url, seed, program)
+    run = Campaign(folder, url, seed, program, deaths)
     try:
         run.run(days, until_violation=program != RINGBACK)
     finally:
         run.stop()
     print(dict(run.counts), f"{run.numbers} calls")
+    failed = run.counts["contacts that failed"] + run.counts["contacts that were cut off"]
+    print(f"{failed / (failed + run.counts['contacts']):.0%} of the contacts failed")
     assert run.violations or run.counts["contacts"] > days * 10
     return run.violations
 
@@ -281,13 +315,13 @@ def test_days_of_five_phones(tmp_path: Path, fresh: Callable[[str], str]) -> Non
     assert campaign(tmp_path, fresh(engine), DAYS) == []
 
 
-@pytest.mark.parametrize("lie", ["now", "ignore"])
+@pytest.mark.parametrize(("program", "lie"), [(LIAR, "now"), (LIAR, "ignore"), (HASTY, "")])
 def test_controls_that_claim_too_much(
-    tmp_path: Path, fresh: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lie: str
+    tmp_path: Path, fresh: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, program: tuple[str, ...], lie: str
 ) -> None:
     monkeypatch.setenv("LIE", lie)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    assert campaign(tmp_path, fresh("sqlite"), 5, LIAR) != []
+    assert campaign(tmp_path, fresh("sqlite"), 20, program, deaths=0.12 if program == LIAR else 0.6) != []
 
 
 def test_libfaketime_moves_the_clock(tmp_path: Path) -> None:

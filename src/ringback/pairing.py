@@ -23,8 +23,6 @@ CODE_MS: Final = 5 * 60_000
 MOST_TRIES: Final = 5
 TRIES_MS: Final = 5 * 60_000
 
-LONGEST_WORD: Final = 100
-
 
 class Code(NamedTuple):
     """A pairing code and when it ends."""

@@ -30,16 +30,22 @@ class Deadline:
 
 @contextmanager
 def deadline(seconds: float = RUN_SECONDS) -> Iterator[Deadline]:
-    """A limit that also interrupts what waits without one, as a server that sends a byte a second."""
+    """A limit that also interrupts what waits without one, as a server that sends a byte a second.
+
+    One within another counts against both; the outer one goes on after it.
+    """
     limit = Deadline(seconds)
+    started = time.monotonic()
 
     def interrupt(*_: Any) -> None:
         limit.left(0)
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield limit
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if outer:
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, outer - (time.monotonic() - started)))

@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,13 +97,17 @@ class Outbox:
         with self._connection as connection:
             connection.executemany("update rows set state = ? where identity = ? and digest = ?", rows)
 
-    def send_again(self, state: str = "", identities: tuple[str, ...] = ()) -> None:
-        """Let rows of a state, or those named, wait to be sent once more."""
+    def send_again(self, identities: Iterable[str]) -> None:
+        """Let rows wait to be sent once more."""
         with self._connection as connection:
-            connection.execute("update rows set state = ? where state = ?", (WAITING, state))
             connection.executemany(
-                "update rows set state = ? where identity = ?", [(WAITING, identity) for identity in identities]
+                "update rows set state = ? where identity = ?", [(WAITING, one) for one in identities]
             )
+
+    def send_rejected_again(self) -> None:
+        """Let the rows that the server rejected wait once more: a newer one may know better."""
+        with self._connection as connection:
+            connection.execute("update rows set state = ? where state = ?", (WAITING, REJECTED))
 
     def send_everything_again(self) -> None:
         """After pairing: what another server, or this one, was sent before counts for nothing."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import closing
 from pathlib import Path
 
 from .calllog import Reading, read_log
-from .deadline import Deadline, deadline
+from .deadline import RUN_SECONDS, Deadline, deadline
 from .home import Config, load_config, lock
-from .outbox import ANSWERS, HELD, REJECTED, Outbox, open_outbox
+from .outbox import ANSWERS, HELD, Outbox, open_outbox
 from .proof import Clock, manifest, send_heartbeat
 from .schedule import warn_after_a_day
 from .server import Server, read_address
+from .termux import LOG_SECONDS
 from .trouble import LogTrouble, ServerTrouble, Trouble
 
 BATCH = 500
@@ -21,6 +23,12 @@ PROOFS = 3
 
 PAUSE_S = 3.0
 """Between reads that wait for a call's row."""
+
+GREETING_SECONDS = 12.0
+"""For the heartbeat, so that a server that sends a byte now and then leaves time to read the log."""
+
+WARNING_SECONDS = 1.5
+"""For the notification, at the end of a run that may have used up all the rest."""
 
 LONGEST_WAIT_FOR_ROW_S = 18.0
 """So that the whole run still ends within 30 s."""
@@ -36,30 +44,42 @@ def sync(home: Path, *, scheduled: bool = False, wait_s: float = 0.0) -> int:
     just ended, and before for another run to end.
     """
     config = load_config(home)
+    address = read_address(config.server)
     wait_s = min(wait_s, LONGEST_WAIT_FOR_ROW_S)
-    with lock(home, wait_s), deadline() as limit, open_outbox(home) as outbox:
-        server = Server(read_address(config.server), config.token, limit)
+    troubles: list[Trouble] = []
+    started = time.monotonic()
+    with lock(home, wait_s), open_outbox(home) as outbox:
         try:
-            troubles = _run(outbox, server, limit, scheduled, wait_s)
-        finally:
-            server.close()
+            with (
+                deadline(RUN_SECONDS - WARNING_SECONDS - (time.monotonic() - started)) as limit,
+                closing(Server(address, config.token, limit)) as server,
+            ):
+                _run(outbox, server, limit, scheduled, wait_s, troubles)
+        except Trouble as stopped:
+            troubles.append(stopped)
         outbox.note(trouble=troubles[0].sentence if troubles else None)
         if troubles:
-            warn_after_a_day(outbox, limit, config)
+            with deadline(WARNING_SECONDS) as limit:
+                warn_after_a_day(outbox, limit, config)
     for trouble in troubles:
         print(trouble.sentence)
     return 1 if troubles else 0
 
 
-def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, wait_s: float) -> list[Trouble]:
-    """All steps of a run, each as far as it goes; what went wrong on the way."""
-    troubles: list[Trouble] = []
+def _run(
+    outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, wait_s: float, troubles: list[Trouble]
+) -> None:
+    """All steps of a run, each as far as it goes; what goes wrong on the way is added to `troubles` or raised."""
     clock = _greet(outbox, server, limit, scheduled, troubles)
     reading = _read(outbox, limit, wait_s, troubles)
-    if clock is None:
-        return troubles
+    if clock is not None:
+        _bring(outbox, server, clock, reading, troubles)
+
+
+def _bring(outbox: Outbox, server: Server, clock: Clock, reading: Reading | None, troubles: list[Trouble]) -> None:
+    """Send what waits and prove that the server has it."""
     try:
-        outbox.send_again(state=REJECTED)
+        outbox.send_rejected_again()
         _send(outbox, server)
         if reading is not None:
             _prove(outbox, server, clock, reading)
@@ -68,9 +88,6 @@ def _run(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, wait_
     except ServerTrouble as trouble:
         _back_off(outbox, trouble)
         troubles.append(trouble)
-    except Trouble as trouble:
-        troubles.append(trouble)
-    return troubles
 
 
 def _greet(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, troubles: list[Trouble]) -> Clock | None:
@@ -80,11 +97,16 @@ def _greet(outbox: Outbox, server: Server, limit: Deadline, scheduled: bool, tro
         troubles.append(Trouble(f"The server is left alone for {round(wait_s):,} s; what is read is kept."))
         return None
     try:
-        return send_heartbeat(outbox, server, limit)
+        with deadline(GREETING_SECONDS):
+            return send_heartbeat(outbox, server, limit)
     except ServerTrouble as trouble:
         _back_off(outbox, trouble)
         troubles.append(trouble)
-        return None
+    except Trouble:
+        slow = ServerTrouble("The server answers too slowly; what is read is kept for the next run.")
+        _back_off(outbox, slow)
+        troubles.append(slow)
+    return None
 
 
 def _read(outbox: Outbox, limit: Deadline, wait_s: float, troubles: list[Trouble]) -> Reading | None:
@@ -103,7 +125,7 @@ def _read(outbox: Outbox, limit: Deadline, wait_s: float, troubles: list[Trouble
 def _wait_for_row(outbox: Outbox, limit: Deadline, wait_s: float) -> Reading:
     """Read until the log has a row that is new, at most for so long: Android writes it a moment after the call."""
     known = outbox.states()
-    end = time.monotonic() + wait_s
+    end = time.monotonic() + min(wait_s, limit.left() - LOG_SECONDS)
     while True:
         reading = read_log(limit)
         if time.monotonic() + PAUSE_S >= end or any(row.identity not in known for row in reading.rows):
@@ -124,7 +146,7 @@ def _prove(outbox: Outbox, server: Server, clock: Clock, reading: Reading) -> No
         if not missing:
             return
         print(f"The server misses {len(missing)} calls; they are sent again.")
-        outbox.send_again(identities=tuple(rows[place].identity for place in missing))
+        outbox.send_again(rows[place].identity for place in missing)
         _send(outbox, server)
     raise ServerTrouble("The server still misses calls that were sent; the next run tries again.", 200)
 
