@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign lint bench clean
+.PHONY: run test system campaign lint messages bench clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -12,10 +12,12 @@ test: lint system
 	$(BIN)/pytest
 
 # What tests need that pip does not bring; libfaketime moves the clock of the days that they simulate.
-SYSTEM := faketime openssl curl
+SYSTEM := faketime openssl curl chromium
 system:
-	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl; } >/dev/null 2>&1 \
-		|| apt-get install -y -q $(SYSTEM) || { apt-get update -q && apt-get install -y -q $(SYSTEM); }
+	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl \
+		&& { command -v chromium || command -v chromium-browser || command -v google-chrome; }; } >/dev/null 2>&1 \
+		|| apt-get install -y -q --no-install-recommends $(SYSTEM) \
+		|| { apt-get update -q && apt-get install -y -q --no-install-recommends $(SYSTEM); }
 
 # 30 simulated days of five phones; SEED=n repeats a run, ENGINE=postgresql takes the other database.
 campaign: .venv/installed-dev system
@@ -25,6 +27,15 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Texts of the pages that are new wait in each language's file to be translated.
+messages: .venv/installed-dev
+	@mkdir -p build
+	$(BIN)/pybabel -q extract -F babel.cfg -k N_ --no-location --sort-output -o build/ringback.pot src/ringback/web
+	@for language in $(LANGUAGES); do file=src/ringback/web/locale/$$language.po; \
+		test -f $$file || $(BIN)/pybabel -q init -l $$language -i build/ringback.pot -o $$file; \
+		$(BIN)/pybabel -q update -N --no-wrap --ignore-obsolete -l $$language -i build/ringback.pot -o $$file; done
+LANGUAGES := ar
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from browser import chromium
 from postgresql import new_database, postgresql_server
 from service import Service
 
@@ -19,6 +20,8 @@ settings.load_profile("ringback")
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be every command that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+__all__ = ["chromium"]
 
 ENGINES = ("sqlite", "postgresql")
 

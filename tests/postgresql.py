@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import itertools
 import os
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from service import free_port
+from service import free_port, in_thread
 
 _numbers = itertools.count()
 
@@ -102,5 +101,5 @@ def new_database(server_url: str) -> str:
         await connection.execute(f"create database {name} template template0 encoding 'utf8'")
         await connection.close()
 
-    asyncio.run(create())
+    in_thread(create())
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))

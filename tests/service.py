@@ -11,6 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx2 as httpx
@@ -19,6 +22,10 @@ from ringback.accounts import create_account
 from ringback.db import Connection, T, Work, open_database
 from ringback.devices import create_device, create_device_token
 from ringback.keys import create_key
+from ringback.members import add_member, create_person
+from ringback.passwords import hash_password
+from ringback.sessions import create_session
+from ringback.web.auth import SESSION_COOKIE
 
 _numbers = itertools.count()
 
@@ -43,6 +50,12 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; in a thread of its own, since Playwright keeps a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
 def on_database(url: str, work: Work[T]) -> T:
     """Run work in a transaction on the database, from this process, beside a server that may run on it."""
 
@@ -53,7 +66,7 @@ def on_database(url: str, work: Work[T]) -> T:
         finally:
             await database.close()
 
-    return asyncio.run(write())
+    return in_thread(write())
 
 
 class Customer(NamedTuple):
@@ -152,3 +165,36 @@ class Service:
         """Kill all its processes at once."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class SignedIn(NamedTuple):
+    """A person and an open session."""
+
+    email: str
+    secret: str
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        return {SESSION_COOKIE: self.secret}
+
+
+PASSWORD = "correct horse battery"
+
+
+@cache
+def password_hash() -> str:
+    return in_thread(hash_password(PASSWORD))
+
+
+def make_member(database_url: str, account_id: int, role: str = "owner") -> SignedIn:
+    """A new member of an account, whose password is PASSWORD, signed in."""
+    email = f"person{os.getpid()}-{next(_numbers)}@example.org"
+    hash = password_hash()
+
+    async def make(connection: Connection) -> SignedIn:
+        person = await create_person(connection, email, hash)
+        await add_member(connection, account_id, person.id, role)
+        secret = await create_session(connection, person.id, account_id, "test", "127.0.0.1", verified=True)
+        return SignedIn(email, secret)
+
+    return on_database(database_url, make)

@@ -13,7 +13,7 @@ from ringback.accounts import create_account, list_accounts
 from ringback.db import Connection, open_database
 from ringback.db.migrate import newest_version
 from ringback.errors import Conflict
-from service import on_database, run
+from service import in_thread, on_database, run
 
 
 def test_migrate_makes_the_database_once(database_url: str) -> None:
@@ -31,7 +31,7 @@ def test_many_starts_at_once_migrate_once(database_url: str) -> None:
     async def together() -> None:
         await asyncio.gather(*(open_and_close() for _ in range(6)))
 
-    asyncio.run(together())
+    in_thread(together())
     assert len(on_database(database_url, lambda c: c.fetch("select * from installation"))) == 1
 
 
@@ -58,7 +58,7 @@ def test_writes_share_a_commit_and_fail_alone(database_url: str) -> None:
         await database.close()
         return list(outcomes)
 
-    outcomes = asyncio.run(fill())
+    outcomes = in_thread(fill())
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False, True, False]
     assert isinstance(outcomes[2], Conflict)
     names = {account.name for account in on_database(database_url, list_accounts)}

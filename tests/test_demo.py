@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx2 as httpx
+
 from service import RINGBACK, environment, free_port, run
 from test_commands import Shell
 
@@ -21,16 +23,19 @@ def test_demo_prints_three_lines_that_answer_with_calls(tmp_path: Path) -> None:
         command = (*RINGBACK, "demo", "--port", str(free_port()))
         with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            lines = [process.stdout.readline() for _ in range(4)]
+            lines = [process.stdout.readline() for _ in range(6)]
             assert time.monotonic() - started < 100
             try:
-                for line in lines[1:]:
+                page = httpx.get(lines[1].strip(), follow_redirects=True, headers={"Accept": "text/html"})
+                assert "demo@example.org" in page.text or "demo" in page.text
+                assert page.url.path == "/"
+                for line in lines[3:]:
                     answer = json.loads(subprocess.run(line, shell=True, check=True, capture_output=True).stdout)
                     assert answer["count"] > 0
             finally:
                 process.terminate()
                 process.wait(30)
-        keys.append(lines[0].split("Its key is ")[1].split(".")[0])
+        keys.append(lines[2].split("Its key is ")[1].split(".")[0])
     assert keys[0] != keys[1]
     shell = Shell(f"sqlite:///{tmp_path}/demo.db")
     [account] = shell.json("account", "show", "demo")

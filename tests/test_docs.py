@@ -52,8 +52,20 @@ def test_settings(name: str) -> None:
     assert f"| `{name}` |" in COMMANDS
 
 
-def test_endpoints() -> None:
+def test_pages() -> None:
+    text = (ROOT / "docs" / "dashboard.md").read_text("utf-8")
     for handler in ROUTES:
+        if handler.opt["access"] == "session" or ("POST" not in handler.http_methods and is_page(handler)):
+            for path in handler.paths:
+                assert f"`{re.sub(r':.+?}', '}', path).split('/{')[0]}" in text, path
+
+
+def is_page(handler: Any) -> bool:
+    return handler.fn.__module__.startswith("ringback.web.pages")
+
+
+def test_endpoints() -> None:
+    for handler in [one for one in ROUTES if not is_page(one)]:
         for path in handler.paths:
             methods = {method for method in handler.http_methods if method not in ("HEAD", "OPTIONS")}
             shown = re.escape(re.sub(r":\w+}", "}", path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import signal
@@ -24,7 +23,7 @@ from ringback.db import open_database
 from ringback.devices import create_device
 from ringback.imports import StagedFile, store_file
 from ringback.times import now_ms
-from service import RINGBACK, call, environment, make_customer, on_database, run
+from service import RINGBACK, call, environment, in_thread, make_customer, on_database, run
 from test_commands import Shell
 from test_merge import stored_calls
 
@@ -309,7 +308,7 @@ def test_import_and_sync_in_any_order(shared_url: str, tmp_path_factory: Any, se
 
     expected = expected_calls([from_file(row) for row in rows] + rows)
     assert len(expected) == 500
-    assert asyncio.run(send()) == expected
+    assert in_thread(send()) == expected
 
 
 def test_interrupted_and_killed_imports_leave_whole_batches(shell: Shell, tmp_path: Path) -> None:

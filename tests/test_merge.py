@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
@@ -15,7 +14,7 @@ from ringback.calls.contract import KINDS, PRESENTATIONS, parse_report
 from ringback.calls.store import take_in
 from ringback.db import Connection, Database, open_database
 from ringback.times import now_ms
-from service import Customer, Service, call, make_customer
+from service import Customer, Service, call, in_thread, make_customer
 
 NAMES = {number: name for name, number in KINDS.items()}
 PRESENTED = {number: name for name, number in PRESENTATIONS.items()}
@@ -72,7 +71,7 @@ def test_any_order_any_split_any_number_of_times(shared_url: str, seed: int, pie
         finally:
             await database.close()
 
-    calls, once_more = asyncio.run(send())
+    calls, once_more = in_thread(send())
     assert calls == expected_calls(reports)
     assert set(once_more) == {"duplicate"}
 

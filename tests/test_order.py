@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import unicodedata
@@ -14,7 +13,7 @@ import pytest
 
 from ringback.calls.listing import ORDERS
 from ringback.db import open_database
-from service import Customer, Service, bearer, call, make_customer
+from service import Customer, Service, bearer, call, in_thread, make_customer
 
 ZONE = "America/St_Johns"
 CENTRE_MS = 1_289_097_060_000
@@ -113,7 +112,7 @@ class Filled:
         self.calls = make_calls(random.Random(seed), 2_000)
         answer = service.send(self.customer.token, *self.calls)
         assert answer["created"] == 2_000
-        asyncio.run(self.analyze())
+        in_thread(self.analyze())
 
     async def analyze(self) -> None:
         """What PostgreSQL does by itself within a minute."""

@@ -162,12 +162,11 @@ def test_the_page(service: Service) -> None:
     answer = service.http.get("/pair")
     assert answer.headers["content-type"].startswith("text/html")
     assert "script-src 'self'" in answer.headers["content-security-policy"]
-    for name, kind in (("pair.js", "javascript"), ("pair.css", "css")):
-        asset = service.http.get(f"/static/{name}")
+    for name, kind in re.findall(r'"(/static/[^"]+\.(js|css|svg)\?v=\w+)"', answer.text):
+        asset = service.http.get(name)
         assert asset.status_code == 200
         assert kind in asset.headers["content-type"]
-        assert f'"static/{name}"' in answer.text
-        assert f'"../static/{name}"' in service.http.get("/pair/").text
+        assert "immutable" in asset.headers["cache-control"]
     assert service.http.get("/static/../app.py").status_code == 404
     assert service.http.get("/static/nothing.js").status_code == 404
 

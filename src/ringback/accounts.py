@@ -15,7 +15,7 @@ from ringback.times import now_ms, parse_day, today, zone
 
 LONGEST_NAME: Final = 100
 
-COLUMNS: Final = "a.id, a.name, a.email, a.date_limit, a.time_zone, a.created_ms"
+COLUMNS: Final = "a.id, a.name, a.email, a.date_limit, a.time_zone, a.created_ms, a.language"
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -27,12 +27,14 @@ class Account(msgspec.Struct, frozen=True):
     date_limit: date | None
     time_zone: str
     created_ms: int
+    language: str | None
 
 
 def account_from(row: Row) -> Account:
     """The account of a row of COLUMNS."""
-    id, name, email, date_limit, time_zone, created_ms = row[:6]
-    return Account(id, name, email, date.fromisoformat(date_limit) if date_limit else None, time_zone, created_ms)
+    id, name, email, date_limit, time_zone, created_ms, language = row[:7]
+    until = date.fromisoformat(date_limit) if date_limit else None
+    return Account(id, name, email, until, time_zone, created_ms, language)
 
 
 def check_name(text: str, what: str) -> str:
@@ -95,9 +97,14 @@ async def set_until(connection: Connection, account_id: int, until: str | None) 
 
 
 async def delete_account(connection: Connection, account_id: int) -> None:
-    """Delete the account and all that is its own."""
-    for table in ("gaps", "pairing_codes", "rejected", "calls", "parties", "devices", "keys"):
+    """Delete the account and all that is its own, people who belong to no other account too."""
+    tables = (
+        "gaps", "pairing_codes", "rejected", "calls", "parties", "devices", "keys", "sessions", "links", "members",
+    )  # fmt: skip
+    for table in tables:
         await connection.execute(f"delete from {table} where account_id = $1", account_id)
+    await connection.execute("delete from sessions where person_id not in (select person_id from members)")
+    await connection.execute("delete from people where id not in (select person_id from members)")
     await connection.execute("delete from accounts where id = $1", account_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -18,9 +19,12 @@ from ringback.devices import import_device
 from ringback.errors import NotFound
 from ringback.imports import StagedFile, store_file
 from ringback.keys import create_key, list_keys, revoke_key
+from ringback.members import LOGIN, add_member, create_link, create_person, find_person
+from ringback.passwords import hash_password
 from ringback.sources import sms_backup_restore
 
 ACCOUNT: Final = "demo"
+EMAIL: Final = "demo@example.org"
 ZONE: Final = "Europe/Brussels"
 DAYS: Final = 90
 
@@ -75,15 +79,23 @@ class DemoCall(NamedTuple):
     sim: str
 
 
-async def fill(database: Database, now: datetime) -> str:
-    """Bring the demo account up to date; returns a new key for it. The calls of a day are the same each time."""
+class Demo(NamedTuple):
+    """How to come in: a key, and the secret of a link that logs in once."""
+
+    key: str
+    login: str
+
+
+async def fill(database: Database, now: datetime) -> Demo:
+    """Bring the demo account up to date; its key and login are new. The calls of a day are the same each time."""
     account = await database.write(_find_or_create)
     with TemporaryDirectory(prefix="ringback-demo-") as folder:
         for phone in PHONES:
             file = Path(folder) / f"calls-{phone.name}.xml"
             file.write_text(backup(calls_of(phone, now)), "utf-8")
             await _import(database, account, phone, file)
-    return await database.write(lambda connection: _renew_key(connection, account.id))
+    password_hash = await hash_password(secrets.token_urlsafe(24))  # nobody knows it: people come in by the link
+    return await database.write(lambda connection: _open_doors(connection, account.id, password_hash))
 
 
 async def _find_or_create(connection: Connection) -> Account:
@@ -100,6 +112,12 @@ async def _import(database: Database, account: Account, phone: Phone, file: Path
         await store_file(database, account.id, device.number, staged, Counter(), lambda _: None)
     finally:
         staged.close()
+
+
+async def _open_doors(connection: Connection, account_id: int, password_hash: str) -> Demo:
+    person = await find_person(connection, EMAIL) or await create_person(connection, EMAIL, password_hash)
+    await add_member(connection, account_id, person.id, "owner")
+    return Demo(await _renew_key(connection, account_id), await create_link(connection, LOGIN, email=EMAIL))
 
 
 async def _renew_key(connection: Connection, account_id: int) -> str:

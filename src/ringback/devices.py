@@ -166,7 +166,7 @@ async def token_device(connection: Connection, token: str) -> tuple[Account, Dev
             account_id, hash_token(token),
         )  # fmt: skip
         if row:
-            return account_from(row), Device(*row[6:]), column == "next_token_hash"
+            return account_from(row), Device(*row[7:]), column == "next_token_hash"
     return None
 
 

@@ -30,6 +30,17 @@ async def public_url(connection: Connection) -> str:
     return url
 
 
+async def local_url(connection: Connection) -> str:
+    """The server's address for people's links, which may open on this machine. Raises Conflict where none is known."""
+    url = load_settings().public_url
+    if url:
+        return url
+    row = await connection.fetch_one("select listen_url from installation")
+    if not row or not row[0]:
+        raise Conflict("The server's address isn't known: set RINGBACK_PUBLIC_URL, or start `ringback serve` once.")
+    return str(row[0])
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from ringback.cli.common import DatabaseUrl, database_url, with_database
-from ringback.links import note_address
+from ringback.db import Connection
+from ringback.links import local_url, note_address
+from ringback.members import SETUP, create_link, has_people
 from ringback.settings import load_settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")]
@@ -24,12 +26,24 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "
 
     server.check_address(host, port)
     url = database_url(database)
-    with_database(lambda opened: opened.write(lambda c: note_address(c, server.reachable_url(host, port))), url)
-    server.serve(host, port, workers, url, on_ready=_announce)
+    setup_link = with_database(
+        lambda opened: opened.write(lambda c: _prepare(c, server.reachable_url(host, port))), url
+    )
+
+    def announce(address: str) -> None:
+        print(f"Ringback answers at {address}", flush=True)
+        if setup_link:
+            print(f"Nobody can sign in yet. Open this once, within a day, to set it up:\n  {setup_link}", flush=True)
+
+    server.serve(host, port, workers, url, on_ready=announce)
 
 
-def _announce(url: str) -> None:
-    print(f"Ringback answers at {url}", flush=True)
+async def _prepare(connection: Connection, listen_url: str) -> str:
+    """Note where the server listens; the set-up link, "" where people can sign in already."""
+    await note_address(connection, listen_url)
+    if await has_people(connection):
+        return ""
+    return f"{await local_url(connection)}/setup/{await create_link(connection, SETUP)}"
 
 
 def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "", workers: Workers = 1) -> None:
@@ -39,11 +53,13 @@ def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = ""
 
     server.check_address(host, port)
     url = database_url(database) if database else f"sqlite:///{load_settings().data_dir / 'demo.db'}"
-    key = with_database(lambda opened: demo.fill(opened, datetime.now(UTC)), url)
+    filled = with_database(lambda opened: demo.fill(opened, datetime.now(UTC)), url)
 
     def announce(address: str) -> None:
-        lines = [f"Ringback answers at {address} for the demo account. Its key is {key}. Try it from another terminal:"]
-        lines += [f"  curl '{address}/{example}' -H 'Authorization: Bearer {key}'" for example in EXAMPLES]
+        lines = [f"Ringback answers at {address} for the demo account. Open this once to see it:"]
+        lines += [f"  {address}/login/{filled.login}"]
+        lines += [f"Its key is {filled.key}. Try it from another terminal:"]
+        lines += [f"  curl '{address}/{example}' -H 'Authorization: Bearer {filled.key}'" for example in EXAMPLES]
         print("\n".join(lines), flush=True)
 
     server.serve(host, port, workers, url, on_ready=announce)

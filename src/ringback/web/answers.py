@@ -14,6 +14,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import Message, Scope
 
 from ringback.errors import RingbackError
+from ringback.web.auth import SignInNeeded
+from ringback.web.pages.frame import error_page, to_login, wants_page
 
 _log = logging.getLogger("ringback")
 
@@ -44,8 +46,10 @@ async def name_request(message: Message, scope: Scope) -> None:
         message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
 
 
-def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[bytes]:
-    """An error of ours."""
+def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[Any]:
+    """An error of ours; somebody at a browser who is not signed in is sent to sign in."""
+    if isinstance(error, SignInNeeded) and wants_page(request):
+        return to_login(request)
     retry_after = error.retry_after or (RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None)
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -53,7 +57,7 @@ def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Respo
     return _answer(request, error.status, error.code, error.detail, headers)
 
 
-def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """An error that Litestar found before a handler ran: no such path, another method, too large a body."""
     path = request.scope["path"]
     match error.status_code:
@@ -74,7 +78,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
     return _server_error(request)
 
 
-def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of the program. Its text may quote numbers and names, so the log has its kind and its places only."""
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     kind = f"{type(error).__module__}.{type(error).__name__} {getattr(error, 'sqlstate', '')}".strip()
@@ -82,14 +86,16 @@ def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[
     return _server_error(request)
 
 
-def _server_error(request: Request[Any, Any, Any]) -> Response[bytes]:
+def _server_error(request: Request[Any, Any, Any]) -> Response[Any]:
     return _answer(request, 500, "server_error", request_id(request.scope))
 
 
 def _answer(
     request: Request[Any, Any, Any], status: int, code: str, detail: str, headers: dict[str, str] | None = None
-) -> Response[bytes]:
-    """Problem details (RFC 9457) below `/v1`, else the envelope of SMSMobileAPI."""
+) -> Response[Any]:
+    """A page for a browser, problem details (RFC 9457) below `/v1`, else the envelope of SMSMobileAPI."""
+    if wants_page(request):
+        return error_page(request, status, code, detail, headers or {})
     body: dict[str, Any]
     if request.scope["path"].startswith("/v1/"):
         title = HTTPStatus(status).phrase

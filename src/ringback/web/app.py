@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from litestar import Litestar
-from litestar.datastructures import State
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import CacheControlHeader, State
 from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 
@@ -19,6 +20,21 @@ from ringback.web.auth import PUBLIC, guard
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
+from ringback.web.pages.access import (
+    accept_invite,
+    invite_page,
+    log_in,
+    log_out,
+    login_link,
+    login_page,
+    reset,
+    reset_page,
+    set_up,
+    setup_page,
+)
+from ringback.web.pages.frame import YEAR_S
+from ringback.web.pages.overview import overview
+from ringback.web.pages.settings import change_look, settings_page
 from ringback.web.pairing import agent_program, pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_heartbeat, sync_manifest, sync_rejected
 
@@ -27,6 +43,9 @@ STATIC = Path(__file__).parent / "static"
 
 MOST_BYTES_READ = 32_000_000
 """Bodies beyond this are cut off; handlers refuse smaller ones in their own words."""
+
+PROGRAMS = ["^/call", "^/gateway", "^/v1", "^/healthz", "^/readyz", "^/agent"]
+"""Answers that are not compressed: packing takes longer than a network of today saves."""
 
 ROUTES = [
     missed_list,  # GET /call/missed/list/
@@ -47,17 +66,39 @@ ROUTES = [
     end_gap,  # POST /v1/devices/{id}/gaps/{gap}/close
     pair_page,  # GET /pair
     agent_program,  # GET /agent.pyz
+    overview,  # GET /
+    settings_page,  # GET /settings
+    change_look,  # POST /settings/look
+    login_page,  # GET /login
+    log_in,  # POST /login
+    login_link,  # GET /login/{secret}
+    log_out,  # POST /logout
+    setup_page,  # GET /setup/{secret}
+    set_up,  # POST /setup/{secret}
+    invite_page,  # GET /invite/{secret}
+    accept_invite,  # POST /invite/{secret}
+    reset_page,  # GET /reset/{secret}
+    reset,  # POST /reset/{secret}
 ]
 
 
 def create_app() -> Litestar:
     """The ASGI application of one worker; `state.database` is open while it runs."""
     return Litestar(
-        route_handlers=[*ROUTES, create_static_files_router("/static", [STATIC], opt=PUBLIC)],
+        route_handlers=[
+            *ROUTES,
+            create_static_files_router(
+                "/static",
+                [STATIC],
+                opt=PUBLIC,
+                cache_control=CacheControlHeader(max_age=YEAR_S, public=True, immutable=True),
+            ),
+        ],
         state=State({"settings": load_settings()}),
         lifespan=[_database],
         guards=[guard],
         request_max_body_size=MOST_BYTES_READ,
+        compression_config=CompressionConfig("gzip", gzip_compress_level=5, exclude=PROGRAMS),
         before_send=[name_request],
         exception_handlers={
             RingbackError: answer_error,

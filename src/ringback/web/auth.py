@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -11,8 +13,12 @@ from ringback.accounts import check_not_expired
 from ringback.db import Database
 from ringback.devices import PREFIX as DEVICE_PREFIX
 from ringback.devices import token_device, use_next_token
-from ringback.errors import InvalidApiKey, InvalidParameter, InvalidToken, MissingApiKey
+from ringback.errors import Forbidden, InvalidApiKey, InvalidParameter, InvalidToken, MissingApiKey, RingbackError
 from ringback.keys import key_account
+from ringback.members import may
+from ringback.sessions import TOUCH_MS, find_session, touch_session
+from ringback.settings import Network
+from ringback.times import now_ms
 from ringback.web.query import Query
 
 API_KEY: Final = {"access": "api_key"}
@@ -27,6 +33,21 @@ KEY: Final = {"access": "key"}
 """An account's key, in a header: `state.account` is set."""
 TOKEN_OR_KEY: Final = {"access": "token_or_key"}
 """That, or an account's key: then `state.device` is None."""
+FORM: Final = {"access": "form"}
+"""Anybody, but from a page of our own."""
+SESSION_COOKIE: Final = "ringback_session"
+
+
+def session(role: str) -> dict[str, str]:
+    """Whoever signed in and has at least the role: `state.session` and `state.account` are set."""
+    return {"access": "session", "role": role}
+
+
+class SignInNeeded(RingbackError):
+    """There is no session, or it has ended."""
+
+    code, status = "invalid_token", 401
+
 
 _UNKNOWN_KEY: Final = "The key is unknown or revoked; make a new one with `ringback key create`."
 
@@ -39,19 +60,80 @@ async def guard(connection: Requester, handler: BaseRouteHandler) -> None:
     if access == "public" or connection.scope.get("method") == "OPTIONS":
         return
     database: Database = connection.app.state.database
-    if access in ("api_key", "api_key_for_ever"):
+    token = header_token(connection)
+    is_device = token.startswith(DEVICE_PREFIX)
+    if access == "form":
+        check_origin(connection)
+    elif access == "session":
+        await _open_with_session(connection, database, handler.opt["role"])
+    elif access in ("api_key", "api_key_for_ever"):
         await _open_with_api_key(connection, database)
         if access == "api_key":
             check_not_expired(connection.state.account)
-        return
-    token = header_token(connection)
-    is_device = token.startswith(DEVICE_PREFIX)
-    if is_device and access in ("token", "token_or_key"):
+    elif is_device and access in ("token", "token_or_key"):
         await _open_with_token(connection, database, token)
     elif token and not is_device and access in ("key", "token_or_key"):
         await _open_with_key(connection, database, token)
+    elif not token and access in ("key", "token_or_key") and SESSION_COOKIE in connection.cookies:
+        await _open_with_session(connection, database, "viewer" if _reads(connection) else "manager")
+        connection.state.device = None
     else:
         raise InvalidToken("Send a device's token or an account's key, whichever belongs here, as a Bearer token.")
+
+
+def _reads(connection: Requester) -> bool:
+    return connection.scope.get("method") in ("GET", "HEAD")
+
+
+async def _open_with_session(connection: Requester, database: Database, role: str) -> None:
+    """Let a member with the role through. Raises SignInNeeded, Forbidden."""
+    secret = connection.cookies.get(SESSION_COOKIE, "")
+    found = await database.read(lambda c: find_session(c, secret)) if secret else None
+    if found is None or not found.verified:
+        raise SignInNeeded("Sign in first, or send an account's key as a Bearer token.")
+    check_origin(connection)
+    if not may(found.role, role):
+        raise Forbidden("Your role in this account does not allow this; ask one of its owners.")
+    if found.last_seen_ms < now_ms() - TOUCH_MS:
+        await database.write(lambda c: touch_session(c, found.id))
+    connection.state.session, connection.state.account = found, found.account
+
+
+def check_origin(connection: Requester) -> None:
+    """Raise Forbidden where a change is not asked for by a page of our own: another site could have sent it."""
+    if _reads(connection):
+        return
+    origin = connection.headers.get("origin", "").lower().rstrip("/")
+    public = urlsplit(connection.app.state.settings.public_url.lower())
+    ours = f"{public.scheme}://{public.netloc}"
+    if urlsplit(origin).netloc not in ("", connection.headers.get("host", "").lower()) and origin != ours:
+        raise Forbidden("This form was not sent by a page of this server; open the page anew and try again.")
+    if not urlsplit(origin).netloc:
+        raise Forbidden("The browser does not say which page sent this form; open the page anew and try again.")
+
+
+def client_address(request: Requester, trusted: tuple[Network, ...]) -> str:
+    """Where a request comes from: `X-Forwarded-For` is believed from trusted proxies alone, last entry first."""
+    client = request.client.host if request.client else ""
+    hops = [*request.headers.get("x-forwarded-for", "").split(","), client]
+    for hop in reversed([hop.strip() for hop in hops]):
+        try:
+            address = ip_address(hop)
+        except ValueError:
+            break
+        client = hop
+        if not any(address in network for network in trusted if network.version == address.version):
+            break
+    return client
+
+
+def is_from_proxy(request: Requester, trusted: tuple[Network, ...]) -> bool:
+    """Whether a request came through a proxy whose headers are believed."""
+    try:
+        peer = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return any(peer in network for network in trusted if network.version == peer.version)
 
 
 async def _open_with_token(connection: Requester, database: Database, token: str) -> None:
