@@ -78,8 +78,13 @@ class Customer(NamedTuple):
     token: str
 
 
+def new_name(what: str) -> str:
+    """A name that no other test has."""
+    return f"{what}-{os.getpid()}-{next(_numbers)}"
+
+
 def make_customer(database_url: str, **account: Any) -> Customer:
-    name = f"account {os.getpid()} {next(_numbers)}"
+    name = new_name("account")
 
     async def make(connection: Connection) -> Customer:
         made = await create_account(connection, name, **account)
@@ -188,7 +193,7 @@ def password_hash() -> str:
 
 def make_member(database_url: str, account_id: int, role: str = "owner") -> SignedIn:
     """A new member of an account, whose password is PASSWORD, signed in."""
-    email = f"person{os.getpid()}-{next(_numbers)}@example.org"
+    email = f"{new_name('person')}@example.org"
     hash = password_hash()
 
     async def make(connection: Connection) -> SignedIn:

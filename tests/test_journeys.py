@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -17,7 +17,7 @@ PUBLIC = ("/login", "/pair", "/nowhere")
 
 
 @pytest.fixture(scope="module")
-def service(fresh: Callable[[str], str]) -> Service:  # type: ignore[misc]
+def service(fresh: Callable[[str], str]) -> Iterator[Service]:
     service = Service(fresh("sqlite"))
     yield service
     service.stop()

@@ -23,7 +23,7 @@ OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
 def texts() -> set[str | tuple[str, ...]]:
-    found = extract_from_dir(WEB, METHODS, OPTIONS, KEYWORDS)  # type: ignore[arg-type]
+    found = extract_from_dir(WEB, METHODS, OPTIONS, KEYWORDS)
     return {message for _, _, message, _, _ in found}
 
 

@@ -16,7 +16,7 @@ from ringback.devices import list_devices
 from ringback.pairing import create_code
 from ringback.settings import load_settings
 from ringback.web.pairing import client_address
-from service import Customer, Service, bearer, call, on_database, run
+from service import Customer, Service, bearer, call, new_name, on_database, run
 
 HIS_OWN = {"X-Forwarded-For": "203.0.113.9"}
 
@@ -131,7 +131,7 @@ def test_the_imported_device_becomes_the_phone(service: Service) -> None:
     from ringback.devices import create_device
 
     async def make(connection: Any) -> Customer:
-        account = await create_account(connection, f"imported {service.port} {id(connection)}")
+        account = await create_account(connection, new_name("imported"))
         await create_device(connection, account.id, "import")
         return Customer(account.id, account.name, "", "")
 

@@ -17,12 +17,8 @@ async def note_address(connection: Connection, url: str) -> None:
 
 async def public_url(connection: Connection) -> str:
     """The server's address as phones reach it, without a slash at its end. Raises Conflict where none is known."""
-    url = load_settings().public_url
-    if url:
-        return url
-    row = await connection.fetch_one("select listen_url from installation")
-    url = row[0] if row and row[0] else ""
-    if not url or _is_loopback(urlsplit(url).hostname or ""):
+    url = await _known_url(connection)
+    if not url or (url != load_settings().public_url and _is_loopback(urlsplit(url).hostname or "")):
         raise Conflict(
             "Phones can't reach this server: it listens on this machine alone, or never ran. Set RINGBACK_PUBLIC_URL to"
             " its address, or start it with `ringback serve --host 0.0.0.0`."
@@ -32,13 +28,16 @@ async def public_url(connection: Connection) -> str:
 
 async def local_url(connection: Connection) -> str:
     """The server's address for people's links, which may open on this machine. Raises Conflict where none is known."""
-    url = load_settings().public_url
-    if url:
-        return url
-    row = await connection.fetch_one("select listen_url from installation")
-    if not row or not row[0]:
+    url = await _known_url(connection)
+    if not url:
         raise Conflict("The server's address isn't known: set RINGBACK_PUBLIC_URL, or start `ringback serve` once.")
-    return str(row[0])
+    return url
+
+
+async def _known_url(connection: Connection) -> str:
+    """The address that is set, else the one that `serve` noted; "" where it never ran."""
+    row = await connection.fetch_one("select listen_url from installation")
+    return load_settings().public_url or (row and row[0]) or ""
 
 
 def _is_loopback(host: str) -> bool:

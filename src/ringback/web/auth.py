@@ -103,13 +103,12 @@ def check_origin(connection: Requester) -> None:
     """Raise Forbidden where a change is not asked for by a page of our own: another site could have sent it."""
     if _reads(connection):
         return
-    origin = connection.headers.get("origin", "").lower().rstrip("/")
+    origin = connection.headers.get("origin", "").lower()
+    scheme, _, host = origin.partition("://")
     public = urlsplit(connection.app.state.settings.public_url.lower())
-    ours = f"{public.scheme}://{public.netloc}"
-    if urlsplit(origin).netloc not in ("", connection.headers.get("host", "").lower()) and origin != ours:
-        raise Forbidden("This form was not sent by a page of this server; open the page anew and try again.")
-    if not urlsplit(origin).netloc:
-        raise Forbidden("The browser does not say which page sent this form; open the page anew and try again.")
+    is_here = scheme in ("http", "https") and host == connection.headers.get("host", "").lower() != ""
+    if not is_here and origin != f"{public.scheme}://{public.netloc}":
+        raise Forbidden("This was not sent by a page of this server; open the page anew and try again.")
 
 
 def client_address(request: Requester, trusted: tuple[Network, ...]) -> str:

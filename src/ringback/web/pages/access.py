@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Response
 from litestar.datastructures import Cookie, State
@@ -93,7 +94,7 @@ async def _begin(request: PageRequest, state: State, fields: dict[str, str]) -> 
         await database.write(lambda c: forgive_tries(c, email, address))
     new = await _open(request, state, person.id, accounts[0][0].id, verified=verified)
     target = own_path(fields.get("next", ""))
-    return see_other(request, target if verified else f"/login?next={target}", cookies=[new])
+    return see_other(request, target if verified else f"/login?next={quote(target, safe='/')}", cookies=[new])
 
 
 async def _finish(request: PageRequest, state: State, waiting: Session, fields: dict[str, str]) -> Page:
@@ -156,7 +157,7 @@ async def login_link(request: PageRequest, state: State, secret: str) -> Page:
 @public_page("/setup/{secret:str}")
 async def setup_page(request: PageRequest, state: State, secret: str) -> Page:
     """The first person's form."""
-    await state.database.read(lambda c: _find_setup(c, secret))
+    await state.database.read(lambda c: _check_setup(c, secret))
     return await _setup_form(request, state, {})
 
 
@@ -168,8 +169,8 @@ async def set_up(request: PageRequest, state: State, secret: str) -> Page:
         hash = await _hash(fields)
 
         async def make(connection: Connection) -> tuple[int, int]:
+            await _check_setup(connection, secret)
             await use_link(connection, SETUP, secret)
-            await _find_setup(connection, "", used=True)
             person = await _create_person(connection, fields.get("email", ""), hash)
             account = await _choose_account(connection, fields)
             await add_member(connection, account.id, person.id, "owner")
@@ -177,15 +178,14 @@ async def set_up(request: PageRequest, state: State, secret: str) -> Page:
 
         person_id, account_id = await state.database.write(make)
     except FormError as error:
-        await state.database.read(lambda c: _find_setup(c, secret))
+        await state.database.read(lambda c: _check_setup(c, secret))
         return await _setup_form(request, state, fields, error)
     return see_other(request, "/", cookies=[await _open(request, state, person_id, account_id)])
 
 
-async def _find_setup(connection: Connection, secret: str, *, used: bool = False) -> None:
+async def _check_setup(connection: Connection, secret: str) -> None:
     """Raise NotFound or Forbidden where nothing is to be set up by this link."""
-    if not used:
-        await find_link(connection, SETUP, secret)
+    await find_link(connection, SETUP, secret)
     if await has_people(connection):
         raise Forbidden("This server is set up already; sign in.")
 

@@ -186,7 +186,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"], trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.policies["ext.i18n.trimmed"] = True
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    # The i18n extension adds this method; the type of an environment does not know it.
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters["account_option"] = lambda account: (str(account.id), account.name)
     environment.globals["static"] = static

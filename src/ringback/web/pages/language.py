@@ -18,7 +18,7 @@ LANGUAGES: Final = {"en": "English", "ar": "العربية"}
 COOKIE: Final = "ringback_language"
 
 
-def N_(text: str) -> str:  # noqa: N802
+def N_(text: str) -> str:
     """Mark a text for translation that is looked up elsewhere."""
     return text
 
