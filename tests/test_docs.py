@@ -11,7 +11,7 @@ import typer
 
 from ringback import errors
 from ringback.calls.contract import _FIELDS
-from ringback.calls.listing import ORDERS
+from ringback.calls.query import ORDERS
 from ringback.cli import app
 from ringback.settings import SETTINGS
 from ringback.web.app import ROUTES

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser import LOOKS, check_look, opened
+from ringback.devices import rename_device
 from ringback.members import SETUP, create_link
-from service import PASSWORD, Service, make_member, on_database
+from service import PASSWORD, Service, SignedIn, call, make_member, on_database
 
-PAGES = ("/", "/settings")
+PAGES = ("/", "/calls", "/settings")
+NAMES = (
+    "Nguyễn Văn Đức",
+    "José Ñandú",
+    "张伟",
+    "محمد العتيبي",
+    None,
+    "A name of sixty characters, as businesses really have " * 2,
+)
 PUBLIC = ("/login", "/pair", "/nowhere")
 
 
@@ -88,10 +99,43 @@ def test_change_language_and_theme(chromium: Browser, service: Service) -> None:
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 27)"
 
 
+@pytest.fixture(scope="module")
+def busy(service: Service) -> SignedIn:
+    """The owner of an account with 3,000 calls of people with names in every script."""
+    customer = service.customer(time_zone="Europe/Brussels")
+    now = time.time_ns() // 1_000_000
+    for batch in range(3):
+        service.send(
+            customer.token,
+            *(
+                call(
+                    f"+3247000{n % 30:04}", ("missed", "incoming", "outgoing", "rejected")[n % 4], now - n * 1_500_000,
+                    duration_sec=n % 90, cached_name=NAMES[n % len(NAMES)], geo_location="Bruxelles-Capitale",
+                )
+                for n in range(batch * 1_000 + 1, batch * 1_000 + 1_001)
+            ),
+        )  # fmt: skip
+    return make_member(service.database_url, customer.id)
+
+
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_page_in_every_look(chromium: Browser, service: Service, look: str) -> None:
-    member = make_member(service.database_url, service.customer().id)
-    with opened(chromium, service, member, **LOOKS[look]) as page:
+def test_every_page_in_every_look(chromium: Browser, service: Service, busy: SignedIn, look: str) -> None:
+    with opened(chromium, service, busy, refusals=1, **LOOKS[look]) as page:
+        for path in PAGES:
+            page.goto(path)
+            check_look(page)
+        page.goto("/calls")
+        page.locator(".opens").first.click()
+        expect(page.locator("tr.details")).to_be_visible()
+        check_look(page)
+        for link in (".opens", "a.name"):
+            page.goto("/calls")
+            page.goto(page.locator(link).first.get_attribute("href") or "")
+            check_look(page)
+        page.goto("/calls?kind=nonsense&weekday=3")
+        check_look(page)
+    new = make_member(service.database_url, service.customer().id)
+    with opened(chromium, service, new, **LOOKS[look]) as page:
         for path in PAGES:
             page.goto(path)
             check_look(page)
@@ -99,6 +143,101 @@ def test_every_page_in_every_look(chromium: Browser, service: Service, look: str
         for path in PUBLIC:
             page.goto(path)
             check_look(page)
+
+
+def test_find_a_call_by_an_accented_name(chromium: Browser, service: Service, busy: SignedIn) -> None:
+    with opened(chromium, service, busy) as page:
+        page.goto("/")
+        page.keyboard.press("/")
+        expect(page).to_have_url(re.compile("/calls#search$"))
+        expect(page.get_by_role("searchbox")).to_be_focused()
+        page.keyboard.type("nguyen van duc")
+        expect(page).to_have_url(re.compile(r"/calls\?q=nguyen(\+|%20)van(\+|%20)duc$"))
+        expect(page.locator("#found .name").first).to_have_text("Nguyễn Văn Đức")
+        assert page.locator("#found tbody tr").count() == 50
+        page.locator(".opens").first.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("tr.details")).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(page.locator("tr.details")).to_have_count(0)
+
+
+def test_page_40_of_a_sorted_view_by_its_address(chromium: Browser, service: Service, busy: SignedIn) -> None:
+    with opened(chromium, service, busy) as page:
+        page.goto("/calls?sort=started_at&page=40")
+        shown = page.locator(".opens").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+        assert len(shown) == 50
+        page.get_by_role("link", name="Next page").click()
+        expect(page).to_have_url(re.compile(r"/calls\?sort=started_at&page=41$"))
+        page.go_back()
+        assert shown == page.locator(".opens").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+
+
+def test_read_search_and_page_without_javascript(chromium: Browser, service: Service, busy: SignedIn) -> None:
+    with opened(chromium, service, busy, java_script_enabled=False) as page:
+        page.goto("/")
+        page.get_by_role("link", name=re.compile("missed calls not called back")).click()
+        page.get_by_role("link", name="Calls", exact=True).click()
+        page.get_by_label("Search names and numbers").fill("jose")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("#found .name").first).to_have_text("José Ñandú")
+        page.get_by_role("link", name="Next page").click()
+        expect(page.get_by_text("Page 2")).to_be_visible()
+        page.locator(".opens").first.click()
+        expect(page.get_by_role("heading", name="Call", exact=True)).to_be_visible()
+
+
+def test_the_heat_map_by_keyboard(chromium: Browser, service: Service, busy: SignedIn) -> None:
+    with opened(chromium, service, busy) as page:
+        page.goto("/")
+        assert page.locator('.heat a[tabindex="0"]').count() == 7, "one tab stop a row"
+        page.locator(".heat a").first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"weekday=1&hour=1&"))
+
+
+def test_a_day_of_the_chart_leads_to_its_calls(chromium: Browser, service: Service, busy: SignedIn) -> None:
+    with opened(chromium, service, busy) as page:
+        page.goto("/")
+        page.locator("#chart .u-over").click()
+        expect(page).to_have_url(re.compile(r"/calls\?from=(\d{4}-\d\d-\d\d)&to=\1$"))
+
+
+def test_scripts_in_names_show_as_text(chromium: Browser, service: Service) -> None:
+    """200 payloads as names, places, numbers and names of phones and accounts."""
+    tags = ("script", "img src=x onerror=", "svg onload=", "a href=javascript:", "iframe srcdoc=",
+            "details open ontoggle=", "input autofocus onfocus=", "style>@import'", "body onpageshow=",
+            "math><mtext>")  # fmt: skip
+    ends = ("", "'", '"', "</script>", "--></title>", "{{7*7}}", "${7*7}", "\u202e", "\u200b", "]]>")
+    payloads = [f"{end}<{tag}alert({n}{k})>{end}" for n, tag in enumerate(tags) for k, end in enumerate(ends)]
+    customer = service.customer()
+
+    async def rename(connection: Any) -> None:
+        await connection.execute("update accounts set name = $2 where id = $1", customer.id, payloads[3])
+        await rename_device(connection, customer.id, "phone", payloads[5][:100])
+
+    on_database(service.database_url, rename)
+    now = time.time_ns() // 1_000_000
+    reports = [call(f"+1{n:09}", "missed", now - n * 60_000, cached_name=text) for n, text in enumerate(payloads)]
+    reports += [call(text[:100], "missed", now - n * 50_000, geo_location=text) for n, text in enumerate(payloads)]
+    assert service.send(customer.token, *reports)["created"] == 200
+    member = make_member(service.database_url, customer.id)
+    with opened(chromium, service, member, refusals=1) as page:
+        page.on("dialog", lambda _: pytest.fail("a script ran"))
+        seen = ""
+        for path in ("/", "/calls", "/calls?page=2", "/calls?page=3", "/calls?page=4", "/settings"):
+            page.goto(path)
+            seen += page.locator("body").inner_text()
+            if path.startswith("/calls"):
+                page.locator(".opens").first.click()
+                expect(page.locator("tr.details")).to_be_visible()
+                assert page.locator("main script, main img, main iframe, main math, main style, main body").count() == 0
+        squeezed = "".join(seen.split())
+        missing = [text for text in payloads if "".join(text.split()) not in squeezed]
+        assert missing == []
+        page.goto("/calls?q=<script>alert(1)</script>&kind=<img>&number=%22><script>")
+        page.goto("/calls")
 
 
 def test_menu_at_390_px(chromium: Browser, service: Service) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ringback.calls.listing import ORDERS
+from ringback.calls.query import ORDERS
 from ringback.db import open_database
 from service import Customer, Service, bearer, call, in_thread, make_customer
 

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from ringback.calls import store
-from ringback.calls.listing import NULLS, ORDERS
+from ringback.calls.query import NULLS, ORDERS, CallQuery
 from service import run
 
 
@@ -39,6 +39,18 @@ def test_looking_calls_and_parties_up(connection: apsw.Connection) -> None:
     assert "(account_id=? AND id=?)" in step
     [step] = plan(connection, store.FIND_PARTY_ID)
     assert "(account_id=? AND digest=?)" in step
+
+
+def test_filters_walk_the_order_of_time(connection: apsw.Connection) -> None:
+    query = CallQuery(1, ["missed", "rejected"])
+    query.not_called_back()
+    where = " and ".join(query._clauses)
+    steps = plan(connection, f"select 1 from calls c where {where} order by c.at_ms desc, c.id desc limit 50")
+    assert "calls_by_" in steps[0], steps
+    assert "(account_id=?" in steps[0], steps
+    assert any("COVERING INDEX calls_by_number (account_id=? AND key_hash=? AND at_ms>?)" in step for step in steps)
+    [step] = plan(connection, "select sum(n) from quarters where account_id = $1 and kind in ($2) and quarter >= $3")
+    assert step.startswith("SEARCH quarters USING PRIMARY KEY (account_id=? AND kind=? AND quarter>?)"), step
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ringback.errors import InvalidParameter
 
+HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
+QUARTER_MS: Final = 900_000
+"""The offset of every time zone is a multiple of it, since 1990."""
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -64,7 +67,7 @@ LAST_DAY: Final = date(2200, 1, 1)
 """Days beyond these are taken as these: no call that is accepted lies outside."""
 
 _AROUND_S: Final = 36 * 3_600
-_STEP_S: Final = 900
+_STEP_S: Final = 3 * 3_600
 
 Stretch = tuple[int, int | None]
 """From a moment on, until before another; None: for ever."""
@@ -92,6 +95,24 @@ def since_day(day: date, zone: tzinfo) -> list[Stretch]:
 def day_after(day: date) -> date:
     """The next day of the calendar; the last one stays."""
     return day if day == date.max else day + timedelta(days=1)
+
+
+def offsets(first_ms: int, last_ms: int, zone: tzinfo) -> list[tuple[int, int, int]]:
+    """The stretches of one UTC offset between two moments, as (start, end, offset), all in ms; the end is not in it."""
+    # Whole years, so that few answers serve all.
+    first = datetime(datetime.fromtimestamp(first_ms / 1_000, UTC).year, 1, 1, tzinfo=UTC)
+    last = datetime(datetime.fromtimestamp(last_ms / 1_000, UTC).year + 1, 1, 2, tzinfo=UTC)
+    found = _offsets_of_years(int(first.timestamp()), int(last.timestamp()), zone)
+    inside = [
+        (max(start * 1_000, first_ms), min((last_ms + 1) if end is None else end * 1_000, last_ms + 1), offset * 1_000)
+        for start, end, offset in found
+    ]
+    return [stretch for stretch in inside if stretch[0] < stretch[1]]
+
+
+@lru_cache(maxsize=200)
+def _offsets_of_years(first: int, last: int, zone: tzinfo) -> list[tuple[int, int | None, int]]:
+    return _offsets(first, last, zone)
 
 
 def _offsets(first: int, last: int, zone: tzinfo) -> list[tuple[int, int | None, int]]:

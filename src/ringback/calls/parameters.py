@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Final, Protocol
 
 from ringback.errors import InvalidParameter
@@ -74,3 +74,23 @@ def search(parameters: Parameters, name: str) -> str | None:
     if text is not None and (len(text) > LONGEST_SEARCH or not is_storable(text)):
         raise InvalidParameter(f"{name} must be text of at most {LONGEST_SEARCH} characters without U+0000.")
     return text
+
+
+def moment_or_day(parameters: Parameters, name: str) -> date | int | None:
+    """A day of the account's zone, or a moment in ms (RFC 3339). Raises InvalidParameter."""
+    text = parameters.get(name)
+    if text is None:
+        return None
+    found = parse_day(text)
+    if found is not None:
+        return found
+    try:
+        # An unescaped + arrives as a space.
+        moment = datetime.fromisoformat(re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text))
+        if moment.tzinfo is None:
+            raise ValueError
+        return int(moment.timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        raise InvalidParameter(
+            f"{name} must be a day as YYYY-MM-DD or a moment such as 2026-02-24T12:49:39Z."
+        ) from None

@@ -5,7 +5,8 @@ Calls, parties and change numbers are written in the caller's transaction, under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from ringback.db import Connection, Row
 from ringback.errors import NotFound
 from ringback.ids import CALL, make_id
 from ringback.text import digits, fold, number_key_hash
+from ringback.times import QUARTER_MS
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,7 +114,9 @@ def _stored(row: Row, number: str, name: str | None, geo_location: str | None) -
     id, party_id, kind, at_ms, precise, duration, presentation, country, sim, type_raw, source, *more = row[4:]
     moment = (bool(precise), at_ms)
     facts = Facts(moment, kind, number, name, geo_location, presentation, country, sim, type_raw, source)
-    return Call(id, party_id, facts, duration, *more)
+    call = Call(id, party_id, facts, duration, *more)
+    call.counted = (kind, at_ms // QUARTER_MS)
+    return call
 
 
 def _create(id: int, report: CallReport) -> Call:
@@ -187,7 +191,20 @@ async def _write_calls(
             known.append((account_id, call.id, *_columns(identity, call)))
     await connection.execute_many(_INSERT_CALL, new)
     await connection.execute_many(_UPDATE_CALL, known)
+    await _count(connection, account_id, touched.values())
     return last_change
+
+
+async def _count(connection: Connection, account_id: int, calls: Iterable[Call]) -> None:
+    """Bring the counts of quarters of an hour up to date."""
+    changes: Counter[tuple[int, int]] = Counter()
+    for call in calls:
+        assert call.facts.moment is not None
+        changes[call.facts.kind, call.facts.moment[1] // QUARTER_MS] += 1
+        if call.counted:
+            changes[call.counted] -= 1
+    rows = [(account_id, kind, quarter, n) for (kind, quarter), n in sorted(changes.items()) if n]
+    await connection.execute_many(_COUNT, rows)
 
 
 def _columns(identity: Identity, call: Call) -> Row:
@@ -202,6 +219,10 @@ def _columns(identity: Identity, call: Call) -> Row:
     )  # fmt: skip
 
 
+_COUNT: Final = (
+    "insert into quarters (account_id, kind, quarter, n) values ($1, $2, $3, $4)"
+    " on conflict (account_id, kind, quarter) do update set n = quarters.n + excluded.n"
+)
 _SET_COUNTERS: Final = (
     "update accounts set last_call = $2, last_party = $3, last_change = $4, last_rejected = $5 where id = $1"
 )

@@ -32,6 +32,7 @@ from ringback.web.pages.access import (
     set_up,
     setup_page,
 )
+from ringback.web.pages.calls import call_page, calls_page, number_page
 from ringback.web.pages.frame import YEAR_S
 from ringback.web.pages.overview import overview
 from ringback.web.pages.settings import change_look, settings_page
@@ -67,6 +68,9 @@ ROUTES = [
     pair_page,  # GET /pair
     agent_program,  # GET /agent.pyz
     overview,  # GET /
+    calls_page,  # GET /calls
+    call_page,  # GET /calls/{id}
+    number_page,  # GET /numbers/{id}
     settings_page,  # GET /settings
     change_look,  # POST /settings/look
     login_page,  # GET /login

@@ -52,6 +52,18 @@ class Formats:
         """A day: `Thu, Nov 26`."""
         return format_skeleton("MMMEd", day, locale=self._locale)
 
+    def exact(self, ms: int, precise: int) -> str:
+        """With seconds, and the zone."""
+        return format_datetime(self._local(ms), "full" if precise else "long", locale=self._locale)
+
+    def all_weekdays(self) -> list[tuple[str, str]]:
+        """Number and name of each weekday, Monday first."""
+        return [(str(number), self.weekday(number)) for number in range(1, 8)]
+
+    def all_hours(self) -> list[tuple[str, str]]:
+        """Number and name of each hour."""
+        return [(str(hour), self.hour(hour)) for hour in range(24)]
+
     def weekdays(self) -> list[str]:
         """The names of the days, Monday first."""
         names = get_day_names("abbreviated", locale=self._locale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import HttpMethod, Request, Response, post, route
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
+from markupsafe import Markup
 
 from ringback.errors import InvalidParameter, PayloadTooLarge
 from ringback.members import may
@@ -59,6 +61,7 @@ LARGEST_FORM: Final = 100_000
 
 NAVIGATION: Final = (
     ("/", N_("Overview"), "o"),
+    ("/calls", N_("Calls"), "c"),
     ("/settings", N_("Settings"), "s"),
 )
 """Address, name and key of each page that the bar on top leads to."""
@@ -189,6 +192,8 @@ def _environment(language: str) -> Environment:
     # The i18n extension adds this method; the type of an environment does not know it.
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters["account_option"] = lambda account: (str(account.id), account.name)
+    environment.filters["script_json"] = as_json
+    environment.filters["shell"] = shlex.quote
     environment.globals["static"] = static
     environment.globals["address"] = address
     environment.globals["translate"] = translations(language).gettext  # of texts that stand in Python
@@ -272,7 +277,9 @@ def to_login(request: PageRequest) -> Response[str]:
     return see_other(request, "/login" if asked == "/" else f"/login?next={quote(asked, safe='/')}")
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any) -> Markup:
     """Data for a script, safe inside a page."""
     text = msgspec.json.encode(value).decode()
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(character, escape)
+    return Markup(text)  # noqa: S704 - what could end the script's element is escaped above

@@ -63,6 +63,27 @@ document.addEventListener("alpine:init", () => {
   }));
 });
 
+// A call opens below its row; the same link closes it again.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const link = event.target;
+  if (!link.classList?.contains("opens")) return;
+  const row = link.closest("tr").nextElementSibling;
+  const isOpen = Boolean(row && row.classList.contains("details"));
+  if (isOpen) {
+    row.remove();
+    event.preventDefault();
+  }
+  link.setAttribute("aria-expanded", String(!isOpen));
+});
+
+// htmx leaves a filter's empty fields out of the address, too.
+document.addEventListener("htmx:configRequest", (event) => {
+  const parameters = event.detail.parameters;
+  for (const name of [...new Set(parameters.keys?.() ?? Object.keys(parameters))]) {
+    if (parameters[name] === "") delete parameters[name];
+  }
+});
+
 // A form by GET leaves its empty fields out of the address.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "get") return;
