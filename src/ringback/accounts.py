@@ -96,6 +96,22 @@ async def set_until(connection: Connection, account_id: int, until: str | None) 
     )
 
 
+async def change_account(
+    connection: Connection, account_id: int, name: str, time_zone: str, language: str | None
+) -> None:
+    """Give an account another name, time zone and language. Raises InvalidParameter, Conflict for a taken name."""
+    name = check_name(name, "An account's name")
+    zone(time_zone)
+    # The lock of the names, as where accounts are made.
+    await connection.fetch("select 1 from installation" + connection.for_update)
+    if await connection.fetch_one("select 1 from accounts where name = $1 and id <> $2", name, account_id):
+        raise Conflict("There is an account of that name already; choose another name.")
+    await connection.execute(
+        "update accounts set name = $2, time_zone = $3, language = $4 where id = $1",
+        account_id, name, time_zone, language,
+    )  # fmt: skip
+
+
 async def delete_account(connection: Connection, account_id: int) -> None:
     """Delete the account and all that is its own, people who belong to no other account too."""
     tables = (

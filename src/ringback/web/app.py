@@ -35,7 +35,21 @@ from ringback.web.pages.access import (
 from ringback.web.pages.calls import call_page, calls_page, number_page
 from ringback.web.pages.frame import YEAR_S
 from ringback.web.pages.overview import overview
-from ringback.web.pages.settings import change_look, settings_page
+from ringback.web.pages.settings import (
+    change_look,
+    change_password,
+    change_role,
+    change_the_account,
+    end_membership,
+    end_one_session,
+    invite_member,
+    reset_member,
+    settings_page,
+    switch,
+    turn_off_two_factor,
+    turn_on_two_factor,
+    two_factor_page,
+)
 from ringback.web.pairing import agent_program, pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_heartbeat, sync_manifest, sync_rejected
 
@@ -73,6 +87,17 @@ ROUTES = [
     number_page,  # GET /numbers/{id}
     settings_page,  # GET /settings
     change_look,  # POST /settings/look
+    change_the_account,  # POST /settings/account
+    switch,  # POST /settings/switch
+    change_password,  # POST /settings/password
+    two_factor_page,  # GET /settings/two-factor
+    turn_on_two_factor,  # POST /settings/two-factor
+    turn_off_two_factor,  # POST /settings/two-factor/off
+    end_one_session,  # POST /settings/sessions/{id}/end
+    invite_member,  # POST /settings/members
+    change_role,  # POST /settings/members/{id}/role
+    end_membership,  # POST /settings/members/{id}/remove
+    reset_member,  # POST /settings/members/{id}/reset
     login_page,  # GET /login
     log_in,  # POST /login
     login_link,  # GET /login/{secret}

@@ -50,10 +50,13 @@ Page = Response[Any]
 
 WRONG = N_("The e-mail address or the password is wrong.")
 WRONG_CODE = N_("The code is wrong or was used already; wait for the next one.")
+TOO_LONG = N_("The password must have at most 1,000 characters.")
 TOO_SHORT = N_("The password must have at least 10 characters.")
 NO_EMAIL = N_("An e-mail address looks like name@example.org.")
 TOO_MANY = N_("Too many tries. Wait a quarter of an hour, then try again.")
 NAME_TAKEN = N_("There is an account of that name already; choose it from the list, or take another name.")
+NO_ZONE = N_("There is no such time zone.")
+WRONG_PASSWORD = N_("The password is wrong.")
 NAME_BAD = N_("A name must have 1 to 100 characters, and no control characters.")
 
 
@@ -82,7 +85,7 @@ async def log_in(request: PageRequest, state: State) -> Page:
 async def _begin(request: PageRequest, state: State, fields: dict[str, str]) -> Page:
     database: Database = state.database
     email, address = fields.get("email", ""), _address(request, state)
-    await _count_try(database, email, address)
+    await count_try(database, email, address)
     person = await database.read(lambda c: find_person(c, email))
     if not await is_password(fields.get("password", ""), person.password_hash if person else None) or person is None:
         raise FormError(WRONG, "email", HTTPStatus.FORBIDDEN)
@@ -92,7 +95,7 @@ async def _begin(request: PageRequest, state: State, fields: dict[str, str]) -> 
     verified = person.totp_secret is None
     if verified:
         await database.write(lambda c: forgive_tries(c, email, address))
-    new = await _open(request, state, person.id, accounts[0][0].id, verified=verified)
+    new = await open_session(request, state, person.id, accounts[0][0].id, verified=verified)
     target = own_path(fields.get("next", ""))
     return see_other(request, target if verified else f"/login?next={quote(target, safe='/')}", cookies=[new])
 
@@ -100,7 +103,7 @@ async def _begin(request: PageRequest, state: State, fields: dict[str, str]) -> 
 async def _finish(request: PageRequest, state: State, waiting: Session, fields: dict[str, str]) -> Page:
     database: Database = state.database
     person, address = waiting.person, _address(request, state)
-    await _count_try(database, person.email, address)
+    await count_try(database, person.email, address)
     step = totp_step(person.totp_secret or "", fields["code"], person.totp_step) if person.totp_secret else 0
     if step is None or (step and not await database.write(lambda c: use_totp_step(c, person.id, step))):
         raise FormError(WRONG_CODE, "code", HTTPStatus.FORBIDDEN)
@@ -110,15 +113,16 @@ async def _finish(request: PageRequest, state: State, waiting: Session, fields: 
         await end_session(connection, person.id, waiting.id)
 
     await database.write(clear)
-    new = await _open(request, state, person.id, waiting.account.id)
+    new = await open_session(request, state, person.id, waiting.account.id)
     return see_other(request, own_path(fields.get("next", "")), cookies=[new])
 
 
-async def _count_try(database: Database, email: str, address: str) -> None:
+async def count_try(database: Database, email: str, address: str, field: str = "email") -> None:
+    """Count a try of a password or code before it is judged. Raises FormError after too many."""
     try:
         await database.write(lambda c: note_try(c, email, address))
     except RateLimited:
-        raise FormError(TOO_MANY, "email", HTTPStatus.TOO_MANY_REQUESTS) from None
+        raise FormError(TOO_MANY, field, HTTPStatus.TOO_MANY_REQUESTS) from None
 
 
 def _login_form(
@@ -151,7 +155,7 @@ async def login_link(request: PageRequest, state: State, secret: str) -> Page:
         return person, (await memberships(connection, person.id))[0][0]
 
     person, account = await state.database.write(use)
-    return see_other(request, "/", cookies=[await _open(request, state, person.id, account.id)])
+    return see_other(request, "/", cookies=[await open_session(request, state, person.id, account.id)])
 
 
 @public_page("/setup/{secret:str}")
@@ -166,7 +170,7 @@ async def set_up(request: PageRequest, state: State, secret: str) -> Page:
     """Make the first person, and the account or the choice of one."""
     fields = await read_form(request)
     try:
-        hash = await _hash(fields)
+        hash = await new_hash(fields.get("password", ""), "password")
 
         async def make(connection: Connection) -> tuple[int, int]:
             await _check_setup(connection, secret)
@@ -180,7 +184,7 @@ async def set_up(request: PageRequest, state: State, secret: str) -> Page:
     except FormError as error:
         await state.database.read(lambda c: _check_setup(c, secret))
         return await _setup_form(request, state, fields, error)
-    return see_other(request, "/", cookies=[await _open(request, state, person_id, account_id)])
+    return see_other(request, "/", cookies=[await open_session(request, state, person_id, account_id)])
 
 
 async def _check_setup(connection: Connection, secret: str) -> None:
@@ -217,7 +221,7 @@ async def _choose_account(connection: Connection, fields: dict[str, str]) -> Acc
         raise FormError(NAME_TAKEN, "name") from None
     except InvalidParameter as error:
         field = "time_zone" if "time zone" in error.detail else "name"
-        raise FormError(N_("There is no such time zone.") if field == "time_zone" else NAME_BAD, field) from None
+        raise FormError(NO_ZONE if field == "time_zone" else NAME_BAD, field) from None
 
 
 @public_page("/invite/{secret:str}")
@@ -236,10 +240,10 @@ async def accept_invite(request: PageRequest, state: State, secret: str) -> Page
     person = await database.read(lambda c: find_person(c, link.email or ""))
     try:
         if person:
-            await _count_try(database, person.email, _address(request, state))
+            await count_try(database, person.email, _address(request, state))
             if not await is_password(fields.get("password", ""), person.password_hash):
-                raise FormError(N_("The password is wrong."), "password", HTTPStatus.FORBIDDEN)
-        hash = "" if person else await _hash(fields)
+                raise FormError(WRONG_PASSWORD, "password", HTTPStatus.FORBIDDEN)
+        hash = "" if person else await new_hash(fields.get("password", ""), "password")
 
         async def accept(connection: Connection) -> tuple[int, int]:
             used = await use_link(connection, INVITE, secret)
@@ -253,9 +257,9 @@ async def accept_invite(request: PageRequest, state: State, secret: str) -> Page
     except FormError as error:
         return await _invite_form(request, state, link, error)
     if person and person.totp_secret:
-        new = await _open(request, state, person_id, account_id, verified=False)
+        new = await open_session(request, state, person_id, account_id, verified=False)
         return see_other(request, "/login", cookies=[new])
-    return see_other(request, "/", cookies=[await _open(request, state, person_id, account_id)])
+    return see_other(request, "/", cookies=[await open_session(request, state, person_id, account_id)])
 
 
 async def _invite_form(request: PageRequest, state: State, link: Link, error: FormError | None = None) -> Page:
@@ -283,7 +287,7 @@ async def reset(request: PageRequest, state: State, secret: str) -> Page:
     fields = await read_form(request)
     link = await state.database.read(lambda c: find_link(c, RESET, secret))
     try:
-        hash = await _hash(fields)
+        hash = await new_hash(fields.get("password", ""), "password")
     except FormError as error:
         return render(request, "reset.html", status=error.status, link=link, error=error)
 
@@ -304,7 +308,7 @@ async def _session(request: PageRequest, state: State) -> Session | None:
     return found
 
 
-async def _open(
+async def open_session(
     request: PageRequest, state: State, person_id: int, account_id: int, *, verified: bool = True
 ) -> Cookie:
     """The cookie of a new session."""
@@ -319,14 +323,12 @@ def _address(request: PageRequest, state: State) -> str:
     return client_address(request, state.settings.trusted_proxies)
 
 
-async def _hash(fields: dict[str, str]) -> str:
+async def new_hash(password: str, field: str) -> str:
+    """What is kept of a new password. Raises FormError."""
     try:
-        return await hash_password(fields.get("password", ""))
+        return await hash_password(password)
     except InvalidParameter:
-        too_long = len(fields.get("password", "")) > LONGEST
-        raise FormError(
-            N_("The password must have at most 1,000 characters.") if too_long else TOO_SHORT, "password"
-        ) from None
+        raise FormError(TOO_LONG if len(password) > LONGEST else TOO_SHORT, field) from None
 
 
 async def _create_person(connection: Connection, email: str, hash: str) -> Person:

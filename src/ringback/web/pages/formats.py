@@ -56,6 +56,10 @@ class Formats:
         """With seconds, and the zone."""
         return format_datetime(self._local(ms), "full" if precise else "long", locale=self._locale)
 
+    def long_day(self, day: date) -> str:
+        """A day with its year."""
+        return format_date(day, "long", locale=self._locale)
+
     def all_weekdays(self) -> list[tuple[str, str]]:
         """Number and name of each weekday, Monday first."""
         return [(str(number), self.weekday(number)) for number in range(1, 8)]
