@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser import LOOKS, check_look, opened
 from ringback.devices import rename_device
 from ringback.members import SETUP, create_link
-from service import PASSWORD, Service, SignedIn, call, make_member, on_database
+from service import PASSWORD, Service, SignedIn, call, make_member, new_name, on_database
 
-PAGES = ("/", "/calls", "/settings")
+PAGES = ("/", "/calls", "/settings", "/settings/two-factor")
 NAMES = (
     "Nguyễn Văn Đức",
     "José Ñandú",
@@ -253,3 +254,55 @@ def test_menu_at_390_px(chromium: Browser, service: Service) -> None:
         page.goto("/")
         page.get_by_role("link", name="Settings").click()
         expect(page).to_have_url(re.compile("/settings$"))
+
+
+def test_log_in_with_a_second_factor(chromium: Browser, service: Service) -> None:
+    member = make_member(service.database_url, service.customer().id)
+    with opened(chromium, service, member) as page:
+        page.goto("/settings")
+        page.get_by_role("link", name="Turn on").click()
+        check_look(page)
+        secret = page.locator(".copy code").inner_text()
+        page.get_by_label("Code of your authenticator app").fill(pyotp.TOTP(secret).now())
+        page.get_by_role("button", name="Turn on").click()
+        expect(page.get_by_text("It is on")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("E-mail address").fill(member.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        # The code of the step that was used to turn it on is not taken again; the next one is.
+        page.get_by_label("Code of your authenticator app").fill(pyotp.TOTP(secret).at(time.time() + 30))
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_invite_a_viewer_who_may_not_change_anything(chromium: Browser, service: Service) -> None:
+    owner = make_member(service.database_url, service.customer().id)
+    with opened(chromium, service, owner) as page:
+        page.goto("/settings")
+        page.get_by_label("E-mail address").fill(f"{new_name('viewer')}@example.org")
+        page.get_by_role("button", name="Make a link").click()
+        link = page.locator(".notice code").inner_text()
+    with opened(chromium, service) as page:
+        page.goto(link)
+        page.get_by_label("Choose a password").fill(PASSWORD)
+        page.get_by_role("button", name="Join").click()
+        page.get_by_role("link", name="Settings").click()
+        expect(page.get_by_role("heading", name="Members")).to_be_visible()
+        expect(page.get_by_role("button", name="Make a link")).to_have_count(0)
+        expect(page.get_by_label("Name of the account")).to_have_count(0)
+
+
+def test_end_another_session(chromium: Browser, service: Service) -> None:
+    member = make_member(service.database_url, service.customer().id)
+    with opened(chromium, service) as phone, opened(chromium, service, member) as page:
+        phone.goto("/login")
+        phone.get_by_label("E-mail address").fill(member.email)
+        phone.get_by_label("Password").fill(PASSWORD)
+        phone.get_by_role("button", name="Sign in").click()
+        expect(phone.get_by_role("heading", name="Overview")).to_be_visible()
+        page.goto("/settings")
+        page.get_by_role("button", name=re.compile("End the session of Mozilla")).click()
+        expect(page.get_by_role("button", name=re.compile("End the session"))).to_have_count(1)
+        phone.goto("/settings")
+        expect(phone.get_by_role("heading", name="Sign in")).to_be_visible()
