@@ -1,10 +1,14 @@
-"""Prints what an import costs on each database, and what the phone agent does."""
+"""Prints what an import costs on each database, how fast pages are, and what the phone agent does.
+
+PAGE_CALLS=1000000 measures pages of a large account, which takes minutes to fill.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,19 +21,24 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from backup_files import call_element
 from lossy_proxy import LossyProxy
 from postgresql import new_database, postgresql_server
+from ringback.accounts import find_account
 from ringback.agent_archive import build_archive
 from ringback.pairing import create_code
-from service import RINGBACK, Service, environment, on_database, run
+from service import RINGBACK, Service, environment, make_member, on_database, run
 from termux.simulator import Phone
 
 CALLS = 100_000
+PAGE_CALLS = int(os.environ.get("PAGE_CALLS") or 100_000)
+"""Calls of the account whose pages are measured: three years of them, up to now."""
+
+PAGES = ("/", "/calls", "/calls?page=40", "/calls?q=nguyen", "/calls?open=1", "/calls?kind=missed&weekday=1&hour=9")
 LOG_ROWS = 2_000
 RUNS = 9
 NAMES = ("Anna Peeters", "Nguyễn Văn Đức", "张伟", "", "José", "Garage De Wissel")
 TYPES = ("missed", "incoming", "outgoing", "incoming", "outgoing", "rejected")
 
 
-def write_backup(file: Path, calls: int) -> None:
+def write_backup(file: Path, calls: int, first_ms: int = 1_500_000_000_000, apart_ms: int = 61_337) -> None:
     """A file as it comes from a phone that was used for years: 5,000 numbers, the newest call last."""
     with file.open("w", encoding="utf-8") as out:
         out.write(f"<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\n<calls count=\"{calls}\">\n")
@@ -38,7 +47,7 @@ def write_backup(file: Path, calls: int) -> None:
             report = {
                 "number": f"+32470{party:06}",
                 "type": TYPES[n % len(TYPES)],
-                "date_ms": 1_500_000_000_000 + n * 61_337,
+                "date_ms": first_ms + n * apart_ms,
                 "duration_sec": n % 700,
                 "presentation": "allowed",
                 "sim_id": "1",
@@ -59,6 +68,37 @@ def measure(url: str, file: Path) -> tuple[float, int]:
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
     return time.perf_counter() - started, usage.ru_maxrss * 1_024
+
+
+def measure_pages(folder: Path, engine: str, url: str) -> None:
+    """Median time of pages of the dashboard over HTTP, and the weight of the first one with all that it loads."""
+    file = folder / "pages.xml"
+    apart_ms = 3 * 365 * 86_400_000 // PAGE_CALLS
+    write_backup(file, PAGE_CALLS, int(time.time() * 1_000) - PAGE_CALLS * apart_ms, apart_ms)
+    measure(url, file)
+    service = Service(url)
+    try:
+        account = on_database(url, lambda c: find_account(c, "bench"))
+        service.http.cookies.update(make_member(url, account.id).cookies)
+        service.http.headers["Accept"] = "text/html"
+        for path in PAGES:
+            service.http.get(path)
+            print(f"{engine}, {path}: {1_000 * median(_request_seconds(service, path) for _ in range(RUNS)):.0f} ms")
+        loaded = {"/", *re.findall(r'"(/static/[^"]+)"', service.http.get("/").text)}
+        print(f"weight of the first page: {sum(_weight(service, path) for path in loaded) / 1e3:.0f} kB")
+    finally:
+        service.stop()
+
+
+def _request_seconds(service: Service, path: str) -> float:
+    started = time.perf_counter()
+    assert service.http.get(path).status_code == 200
+    return time.perf_counter() - started
+
+
+def _weight(service: Service, path: str) -> int:
+    with service.http.stream("GET", path) as answer:
+        return sum(map(len, answer.iter_raw()))
 
 
 def measure_agent(folder: Path) -> None:
@@ -102,6 +142,8 @@ def main() -> None:
         for engine, url in (("SQLite", f"sqlite:///{folder}/bench.db"), ("PostgreSQL", new_database(server))):
             seconds, memory = measure(url, file)
             print(f"import into {engine}: {CALLS / seconds:,.0f} calls/s, {memory / 1e6:,.0f} MB")
+        for engine, url in (("SQLite", f"sqlite:///{folder}/pages.db"), ("PostgreSQL", new_database(server))):
+            measure_pages(Path(folder), engine, url)
         measure_agent(Path(folder))
 
 
