@@ -139,8 +139,9 @@ class CallQuery:
     def not_called_back(self) -> None:
         """Missed calls of callers who are not hidden and whom nobody has spoken with or called since."""
         self.add(
-            "c.kind = ? and c.key_hash <> ? and not exists (select 1 from calls l where l.account_id = c.account_id"
-            " and l.key_hash = c.key_hash and l.at_ms > c.at_ms and l.kind in (?, ?))",
+            # No `not exists`: PostgreSQL would join all calls with all, to show fifty.
+            "c.kind = ? and c.key_hash <> ? and (select 1 from calls l where l.account_id = c.account_id"
+            " and l.key_hash = c.key_hash and l.at_ms > c.at_ms and l.kind in (?, ?) limit 1) is null",
             KINDS["missed"], HIDDEN, KINDS["incoming"], KINDS["outgoing"],
         )  # fmt: skip
         self._serves_index = False

@@ -13,6 +13,7 @@ from ringback.accounts import Account
 from ringback.calls.contract import KINDS
 from ringback.calls.filters import Filters, filtered_page
 from ringback.calls.reports import (
+    BUSY_DAYS,
     DAYS,
     HEAT_WEEKS,
     Busy,
@@ -66,11 +67,15 @@ async def overview(request: PageRequest, state: State) -> Response[Any]:
         return render(request, "welcome.html")
     show = Formats(language_of(request), account.time_zone)
     return render(
-        request, "overview.html", figures=figures, unanswered=unanswered, first=first, today=today,
-        heat_first=_heat_first(today), shown=SHOWN, kinds=KIND_NAMES, numbers=KINDS, days=DAYS, any_call=any_call,
-        chart=_chart(figures, first, today, show), totals=_totals(figures, first), rings=",".join(RINGS),
-        devices={}, most=max(figures.heat.values(), default=0),
+        request, "overview.html", figures=figures, unanswered=unanswered, first=first, today=today, days=DAYS,
+        heat_first=_heat_first(today), busy_first=_busy_first(today), busy_days=BUSY_DAYS, shown=SHOWN,
+        kinds=KIND_NAMES, chart=_chart(figures, first, today, show), totals=_totals(figures, first),
+        rings=",".join(RINGS), most=max(figures.heat.values(), default=0),
     )  # fmt: skip
+
+
+def _busy_first(today: date) -> date:
+    return today - timedelta(days=BUSY_DAYS - 1)
 
 
 def _heat_first(today: date) -> date:
@@ -90,7 +95,7 @@ async def _count(connection: Connection, account: Account, first: date, today: d
         usual={kind: usual[KINDS[kind]] for kind in SHOWN},
         days=days,
         heat=await heat_map(connection, account, _heat_first(today), today, [KINDS[kind] for kind in RINGS]),
-        busiest=await busiest_numbers(connection, account, since_day(first, local)[0][0], end),
+        busiest=await busiest_numbers(connection, account, since_day(_busy_first(today), local)[0][0], end),
         silent=[device for device in devices if device.counts and device.status(now) == "silent"],
         gaps=sum(gap["closed_at"] is None for some in gaps.values() for gap in some),
         has_devices=any(device.counts for device in devices),
