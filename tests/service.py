@@ -116,10 +116,11 @@ class Service:
         program: tuple[str, ...] = (*RINGBACK, "serve"),
         log: Any = None,
         variables: dict[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         """`log` is a file for all that the server writes, `variables` are more ones for its environment."""
         self.database_url, self.log, self.variables = database_url, log, variables or {}
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         self.command = (*program, "--port", str(self.port), "--database", database_url, *options)

@@ -298,4 +298,6 @@ def test_nothing_yet(service: Service) -> None:
     member = make_member(service.database_url, service.customer().id)
     with client(service, member) as browser:
         for path in ("/", "/calls"):
-            assert "ringback device pair" in browser.get(path).text
+            text = browser.get(path).text
+            assert 'href="/phones">Pair a phone' in text
+            assert "ringback import" in text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -14,9 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 from browser import LOOKS, check_look, opened
 from ringback.devices import rename_device
 from ringback.members import SETUP, create_link
-from service import PASSWORD, Service, SignedIn, call, make_member, new_name, on_database
+from service import PASSWORD, Service, SignedIn, call, free_port, make_member, new_name, on_database
+from termux.simulator import Phone
 
-PAGES = ("/", "/calls", "/settings", "/settings/two-factor")
+PAGES = ("/", "/calls", "/phones", "/developers", "/settings", "/settings/two-factor")
 NAMES = (
     "Nguyễn Văn Đức",
     "José Ñandú",
@@ -306,3 +310,68 @@ def test_end_another_session(chromium: Browser, service: Service) -> None:
         expect(page.get_by_role("button", name=re.compile("End the session"))).to_have_count(1)
         phone.goto("/settings")
         expect(phone.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_pair_the_simulated_phone_and_see_its_calls(
+    chromium: Browser, fresh: Callable[[str], str], tmp_path: Path, engine: str
+) -> None:
+    port = free_port()
+    service = Service(fresh(engine), variables={"RINGBACK_PUBLIC_URL": f"http://127.0.0.1:{port}"}, port=port)
+    try:
+        member = make_member(service.database_url, service.customer().id, "manager")
+        phone = Phone(tmp_path)
+        phone.call("+32470000001", time.time_ns() // 1_000_000 - 60_000, name="Nguyễn Thị Hồng")
+        with opened(chromium, service, member) as page:
+            page.goto("/phones")
+            page.get_by_label("Name of the phone").fill("Anna's <phone>")
+            page.get_by_role("button", name="Show the code").click()
+            check_look(page)
+            link = page.locator(".copy code").first.inner_text()
+            phone.ok("pair", link)
+            expect(page.get_by_text("Paired. Its calls come with the first sync.")).to_be_visible()
+            phone.ok("sync")
+            page.get_by_role("link", name="Calls of Anna's <phone>").click()
+            expect(page.locator("#found .name").first).to_have_text("Nguyễn Thị Hồng")
+    finally:
+        service.stop()
+
+
+def test_make_a_key_run_the_copied_line_and_revoke_it(chromium: Browser, service: Service) -> None:
+    customer = service.customer()
+    service.send(customer.token, call("+32470000001", date_ms=time.time_ns() // 1_000_000 - 60_000))
+    member = make_member(service.database_url, customer.id, "manager")
+    with opened(chromium, service, member, refusals=1, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.goto("/developers")
+        page.get_by_label("What it is for").fill("CRM")
+        page.get_by_role("button", name="Make a key").click()
+        check_look(page)
+        page.locator(".copy", has_text="curl").first.get_by_role("button", name="Copy").click()
+        expect(page.get_by_text("Copied").first).to_be_visible()
+        line = page.evaluate("navigator.clipboard.readText()")
+        shown = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+        assert json.loads(shown)["data"][0]["number"] == "+32470000001"
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".answer")).to_contain_text("+32470000001")
+        expect(page.get_by_text("200 OK")).to_be_visible()
+        key = page.get_by_label("Key", exact=True).input_value()
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Revoke CRM").click()
+        expect(page.get_by_role("cell", name="Revoked")).to_be_visible()
+        assert "invalid_apikey" in subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout
+        page.get_by_label("Paste a key").fill(key)
+        expect(page.locator(".copy code").first).to_contain_text(key)
+        page.get_by_label("Key", exact=True).fill(key)
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_text("403 Forbidden")).to_be_visible()
+
+
+def test_copy_without_a_clipboard(chromium: Browser, service: Service) -> None:
+    """As on plain http in a network at home."""
+    member = make_member(service.database_url, service.customer().id)
+    with opened(chromium, service, member) as page:
+        page.add_init_script("delete Navigator.prototype.clipboard; document.execCommand = () => false")
+        page.goto("/developers")
+        page.get_by_role("button", name="Copy").first.click()
+        expect(page.get_by_text("Selected: copy it now").first).to_be_visible()
+        assert str(page.evaluate("getSelection().toString()")).startswith("curl")

@@ -23,6 +23,12 @@ class Key(msgspec.Struct, frozen=True):
     name: str
     created_ms: int
     revoked_ms: int | None
+    last_used_ms: int | None
+    """Within USE_MS."""
+
+
+USE_MS: Final = 5 * 60_000
+"""How exact the moment of the last use is: it must not cost a write for each request."""
 
 
 async def create_key(connection: Connection, account_id: int, name: str) -> str:
@@ -37,23 +43,30 @@ async def create_key(connection: Connection, account_id: int, name: str) -> str:
     return key
 
 
-async def key_account(connection: Connection, key: str) -> Account | None:
-    """The account of a key; None where it is unknown or revoked."""
+async def key_account(connection: Connection, key: str) -> tuple[Account, int, int | None] | None:
+    """The account of a key, its number and its last use; None where it is unknown or revoked."""
     account_id = token_account(PREFIX, key)
     if account_id is None:
         return None
     row = await connection.fetch_one(
-        f"select {COLUMNS} from keys k join accounts a on a.id = k.account_id"
+        f"select {COLUMNS}, k.id, k.last_used_ms from keys k join accounts a on a.id = k.account_id"
         " where k.account_id = $1 and k.hash = $2 and k.revoked_ms is null",
         account_id, hash_token(key),
     )  # fmt: skip
-    return account_from(row) if row else None
+    return (account_from(row), row[-2], row[-1]) if row else None
+
+
+async def note_use(connection: Connection, account_id: int, number: int) -> None:
+    """Note that a key is in use."""
+    await connection.execute(
+        "update keys set last_used_ms = $3 where account_id = $1 and id = $2", account_id, number, now_ms()
+    )
 
 
 async def list_keys(connection: Connection, account_id: int) -> list[Key]:
     """The account's keys, in the order of their making, revoked ones too."""
     rows = await connection.fetch(
-        "select id, name, created_ms, revoked_ms from keys where account_id = $1 order by id", account_id
+        "select id, name, created_ms, revoked_ms, last_used_ms from keys where account_id = $1 order by id", account_id
     )
     return [Key(make_id(KEY, account_id, id), *rest) for id, *rest in rows]
 

@@ -12,7 +12,7 @@ from ringback.times import rfc3339
 
 app = typer.Typer(help="API keys, with which programs read an account's calls.", no_args_is_help=True)
 
-COLUMNS = ("id", "name", "created_at", "revoked_at")
+COLUMNS = ("id", "name", "created_at", "last_used_at", "revoked_at")
 
 
 @app.command()
@@ -35,5 +35,6 @@ def revoke(id: Annotated[str, typer.Argument(help="The key's id, as `key list` s
 
 
 def _row(key: Key) -> dict[str, Any]:
-    revoked_at = rfc3339(key.revoked_ms) if key.revoked_ms is not None else None
-    return {"id": key.id, "name": key.name, "created_at": rfc3339(key.created_ms), "revoked_at": revoked_at}
+    moments = {"created_at": key.created_ms, "last_used_at": key.last_used_ms, "revoked_at": key.revoked_ms}
+    shown = {name: None if ms is None else rfc3339(ms) for name, ms in moments.items()}
+    return {"id": key.id, "name": key.name, **shown}

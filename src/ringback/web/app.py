@@ -33,8 +33,17 @@ from ringback.web.pages.access import (
     setup_page,
 )
 from ringback.web.pages.calls import call_page, calls_page, number_page
+from ringback.web.pages.developers import developers_page, end_key, make_key
 from ringback.web.pages.frame import YEAR_S
 from ringback.web.pages.overview import overview
+from ringback.web.pages.phones import (
+    close_phone_gap,
+    pair_phone,
+    phone_arrived,
+    phones_page,
+    rename_phone,
+    revoke_phone,
+)
 from ringback.web.pages.settings import (
     change_look,
     change_password,
@@ -85,6 +94,15 @@ ROUTES = [
     calls_page,  # GET /calls
     call_page,  # GET /calls/{id}
     number_page,  # GET /numbers/{id}
+    phones_page,  # GET /phones
+    pair_phone,  # POST /phones
+    phone_arrived,  # GET /phones/arrived
+    rename_phone,  # POST /phones/{id}/rename
+    revoke_phone,  # POST /phones/{id}/revoke
+    close_phone_gap,  # POST /phones/{id}/gaps/{gap}/close
+    developers_page,  # GET /developers
+    make_key,  # POST /developers/keys
+    end_key,  # POST /developers/keys/{id}/revoke
     settings_page,  # GET /settings
     change_look,  # POST /settings/look
     change_the_account,  # POST /settings/account

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from ringback.accounts import check_not_expired
+from ringback.accounts import Account, check_not_expired
 from ringback.db import Database
 from ringback.devices import PREFIX as DEVICE_PREFIX
 from ringback.devices import token_device, use_next_token
 from ringback.errors import Forbidden, InvalidApiKey, InvalidParameter, InvalidToken, MissingApiKey, RingbackError
-from ringback.keys import key_account
+from ringback.keys import USE_MS, key_account, note_use
 from ringback.members import may
 from ringback.sessions import TOUCH_MS, find_session, touch_session
 from ringback.settings import Network
@@ -146,10 +146,21 @@ async def _open_with_token(connection: Requester, database: Database, token: str
 
 
 async def _open_with_key(connection: Requester, database: Database, key: str) -> None:
-    account = await database.read(lambda c: key_account(c, key))
+    account = await _find_account(database, key)
     if account is None:
         raise InvalidToken(_UNKNOWN_KEY)
     connection.state.account, connection.state.device = account, None
+
+
+async def _find_account(database: Database, key: str) -> Account | None:
+    """The account of a key, whose use is noted."""
+    found = await database.read(lambda c: key_account(c, key))
+    if found is None:
+        return None
+    account, number, last_used_ms = found
+    if last_used_ms is None or last_used_ms < now_ms() - USE_MS:
+        await database.write(lambda c: note_use(c, account.id, number), account.id)
+    return account
 
 
 def header_token(connection: Requester) -> str:
@@ -169,7 +180,7 @@ async def _open_with_api_key(connection: Requester, database: Database) -> None:
     key = connection.state.apikey or header_token(connection)
     if not key:
         raise MissingApiKey("Send the account's key as `Authorization: Bearer KEY` or as the parameter apikey.")
-    account = await database.read(lambda c: key_account(c, key))
+    account = await _find_account(database, key)
     if account is None:
         raise InvalidApiKey(_UNKNOWN_KEY)
     connection.state.account = account

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime
+from datetime import time as day_time
 from typing import Final
 
 from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta, get_day_names
@@ -56,6 +57,14 @@ class Formats:
         """With seconds, and the zone."""
         return format_datetime(self._local(ms), "full" if precise else "long", locale=self._locale)
 
+    def instant(self, text: str) -> str:
+        """The day and time of a moment in RFC 3339."""
+        return self.moment(int(datetime.fromisoformat(text).timestamp() * 1_000))
+
+    def time(self, ms: int) -> str:
+        """A time of day: `2:03 PM`."""
+        return format_time(self._local(ms), "short", locale=self._locale)
+
     def long_day(self, day: date) -> str:
         """A day with its year."""
         return format_date(day, "long", locale=self._locale)
@@ -79,7 +88,7 @@ class Formats:
 
     def hour(self, hour: int) -> str:
         """An hour of the day: `2 PM`."""
-        return format_time(time(hour), "short", locale=self._locale)
+        return format_time(day_time(hour), "short", locale=self._locale)
 
     def duration(self, seconds: int) -> str:
         """`4 min 05 s`."""

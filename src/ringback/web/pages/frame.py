@@ -62,6 +62,8 @@ LARGEST_FORM: Final = 100_000
 NAVIGATION: Final = (
     ("/", N_("Overview"), "o"),
     ("/calls", N_("Calls"), "c"),
+    ("/phones", N_("Phones"), "p"),
+    ("/developers", N_("Developers"), "d"),
     ("/settings", N_("Settings"), "s"),
 )
 """Address, name and key of each page that the bar on top leads to."""
