@@ -41,7 +41,12 @@ def test_demo_prints_three_lines_that_answer_with_calls(tmp_path: Path) -> None:
     [account] = shell.json("account", "show", "demo")
     assert 1_500 < account["calls"] < 3_500  # the second start doubled nothing
     assert account["rejected"] == 0
-    assert [device["name"] for device in shell.json("device", "list", "--account", "demo")] == ["Front desk", "Van"]
+    assert [device["name"] for device in shell.json("device", "list", "--account", "demo")] == [
+        "Old phone", "Front desk", "Van",
+    ]  # fmt: skip
+    statuses = {one["name"]: one["status"] for one in shell.json("device", "list", "--account", "demo")}
+    assert statuses == {"Front desk": "online", "Van": "silent", "Old phone": "never"}
+    assert shell.json("device", "list", "--account", "demo")[1]["synced_through"]
     hidden = json.loads(shell.ok("list", "missed", "--account", "demo", "--limit", "500", "--format", "json"))
     assert "" in {row["number"] for row in hidden["data"]}
 

@@ -375,3 +375,57 @@ def test_copy_without_a_clipboard(chromium: Browser, service: Service) -> None:
         page.get_by_role("button", name="Copy").first.click()
         expect(page.get_by_text("Selected: copy it now").first).to_be_visible()
         assert str(page.evaluate("getSelection().toString()")).startswith("curl")
+
+
+def test_see_a_silent_phone_and_a_gap(chromium: Browser, service: Service) -> None:
+    customer = service.customer()
+    service.send(customer.token, call())
+
+    async def fall_silent(connection: Any) -> None:
+        await connection.execute("update devices set last_seen_ms = 1761231000000 where account_id = $1", customer.id)
+        await connection.execute(
+            "insert into gaps (account_id, id, device_id, from_ms, to_ms)"
+            " values ($1, 1, 1, 1761000000000, 1761100000000)",
+            customer.id,
+        )
+
+    on_database(service.database_url, fall_silent)
+    member = make_member(service.database_url, customer.id, "manager")
+    for look in LOOKS.values():
+        with opened(chromium, service, member, **look) as page:
+            page.goto("/phones")
+            check_look(page)
+    with opened(chromium, service, member) as page:
+        page.goto("/")
+        page.get_by_role("link", name="See what to do").first.click()
+        expect(page.get_by_text("Silent", exact=True)).to_be_visible()
+        page.get_by_role("button", name="That is dealt with").click()
+        expect(page.get_by_text("calls may be missing")).to_have_count(0)
+
+
+def test_rename_a_phone_and_change_the_language_by_keyboard_alone(chromium: Browser, service: Service) -> None:
+    customer = service.customer()
+    service.send(customer.token, call())
+    member = make_member(service.database_url, customer.id, "manager")
+    with opened(chromium, service, member) as page:
+        page.goto("/")
+        page.keyboard.press("g")
+        page.keyboard.press("p")
+        expect(page.get_by_role("heading", name="Phones")).to_be_visible()
+        press_to(page, "Rename or revoke")
+        page.keyboard.press("Enter")
+        press_to(page, "New name of phone")
+        page.keyboard.press("Control+a")
+        page.keyboard.type("Front desk")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Front desk")).to_be_visible()
+        page.keyboard.press("g")
+        page.keyboard.press("s")
+        expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+        press_to(page, "Language")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        press_to(page, "Theme")
+        press_to(page, "Save")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="الإعدادات")).to_be_visible()

@@ -1,4 +1,7 @@
-"""A demo account: 90 days of believable calls of two phones, written as backup files and read in as any other."""
+"""A demo account: 90 days of believable calls of three phones.
+
+One reports all the time, one fell silent three days ago, of one there is a backup file, read in as any other.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from zoneinfo import ZoneInfo
 
 from ringback.accounts import Account, create_account, find_account
 from ringback.db import Connection, Database
-from ringback.devices import import_device
+from ringback.devices import create_device_token, import_device
 from ringback.errors import NotFound
 from ringback.imports import StagedFile, store_file
 from ringback.keys import create_key, list_keys, revoke_key
 from ringback.members import LOGIN, add_member, create_link, create_person, find_person
 from ringback.passwords import hash_password
 from ringback.sources import sms_backup_restore
+from ringback.times import DAY_MS
 
 ACCOUNT: Final = "demo"
 EMAIL: Final = "demo@example.org"
@@ -37,7 +41,10 @@ class Phone(NamedTuple):
     sims: tuple[str, ...]
 
 
-PHONES: Final = (Phone("Front desk", 22, ("1",)), Phone("Van", 9, ("1", "2")))
+REPORTS: Final = Phone("Front desk", 22, ("1",))
+SILENT: Final = Phone("Van", 7, ("1", "2"))
+IMPORTED: Final = Phone("Old phone", 4, ("1",))
+SILENT_DAYS: Final = 3
 
 # Numbers of the ranges that regulators keep free for films and examples.
 PEOPLE: Final = (
@@ -80,20 +87,22 @@ class DemoCall(NamedTuple):
 
 
 class Demo(NamedTuple):
-    """How to come in: a key, and the secret of a link that logs in once."""
+    """How to come in: a key, the secret of a link that logs in once, and the tokens of the two phones."""
 
+    account_id: int
     key: str
     login: str
+    reporting_token: str
+    silent_token: str
 
 
 async def fill(database: Database, now: datetime) -> Demo:
     """Bring the demo account up to date; its key and login are new. The calls of a day are the same each time."""
     account = await database.write(_find_or_create)
     with TemporaryDirectory(prefix="ringback-demo-") as folder:
-        for phone in PHONES:
-            file = Path(folder) / f"calls-{phone.name}.xml"
-            file.write_text(backup(calls_of(phone, now)), "utf-8")
-            await _import(database, account, phone, file)
+        file = Path(folder) / "calls.xml"
+        file.write_text(backup(calls_of(IMPORTED, now)), "utf-8")
+        await _import(database, account, IMPORTED, file)
     password_hash = await hash_password(secrets.token_urlsafe(24))  # nobody knows it: people come in by the link
     return await database.write(lambda connection: _open_doors(connection, account.id, password_hash))
 
@@ -117,7 +126,28 @@ async def _import(database: Database, account: Account, phone: Phone, file: Path
 async def _open_doors(connection: Connection, account_id: int, password_hash: str) -> Demo:
     person = await find_person(connection, EMAIL) or await create_person(connection, EMAIL, password_hash)
     await add_member(connection, account_id, person.id, "owner")
-    return Demo(await _renew_key(connection, account_id), await create_link(connection, LOGIN, email=EMAIL))
+    return Demo(
+        account_id,
+        await _renew_key(connection, account_id),
+        await create_link(connection, LOGIN, email=EMAIL),
+        await _renew_token(connection, account_id, REPORTS),
+        await _renew_token(connection, account_id, SILENT),
+    )
+
+
+async def _renew_token(connection: Connection, account_id: int, phone: Phone) -> str:
+    device = await import_device(connection, account_id, phone.name)
+    return await create_device_token(connection, account_id, device.number)
+
+
+async def fall_silent(connection: Connection, account_id: int) -> None:
+    """Set the silent phone's last contact three days back."""
+    back_ms = SILENT_DAYS * DAY_MS
+    await connection.execute(
+        "update devices set last_seen_ms = last_seen_ms - $3, contact_ms = contact_ms - $3,"
+        " synced_through_ms = synced_through_ms - $3, intervals = null where account_id = $1 and name = $2",
+        account_id, SILENT.name, back_ms,
+    )  # fmt: skip
 
 
 async def _renew_key(connection: Connection, account_id: int) -> str:

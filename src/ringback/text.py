@@ -15,6 +15,7 @@ __all__ = [
     "fold",
     "is_storable",
     "number_key",
+    "number_key_digest",
     "number_key_hash",
     "number_query_digits",
     "trim",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -48,14 +48,18 @@ async def _prepare(connection: Connection, listen_url: str) -> str:
 
 def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "", workers: Workers = 1) -> None:
     """Start a server with a demo account of 90 days of calls, in a database of its own."""
-    from ringback import demo
+    from ringback import demo, demo_phones
     from ringback.web import server
 
     server.check_address(host, port)
     url = database_url(database) if database else f"sqlite:///{load_settings().data_dir / 'demo.db'}"
+    silence = timedelta(days=demo.SILENT_DAYS)
     filled = with_database(lambda opened: demo.fill(opened, datetime.now(UTC)), url)
 
     def announce(address: str) -> None:
+        demo_phones.sync(address, filled.silent_token, demo.calls_of(demo.SILENT, datetime.now(UTC) - silence))
+        with_database(lambda opened: opened.write(lambda c: demo.fall_silent(c, filled.account_id)), url)
+        demo_phones.sync_for_ever(address, filled.reporting_token, lambda now: demo.calls_of(demo.REPORTS, now))
         lines = [f"Ringback answers at {address} for the demo account. Open this once to see it:"]
         lines += [f"  {address}/login/{filled.login}"]
         lines += [f"Its key is {filled.key}. Try it from another terminal:"]
