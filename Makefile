@@ -35,7 +35,7 @@ messages: .venv/installed-dev
 	@for language in $(LANGUAGES); do file=src/ringback/web/locale/$$language.po; \
 		test -f $$file || $(BIN)/pybabel -q init -l $$language -i build/ringback.pot -o $$file; \
 		$(BIN)/pybabel -q update -N --no-wrap --ignore-obsolete -l $$language -i build/ringback.pot -o $$file; done
-LANGUAGES := ar
+LANGUAGES := ar fr vi
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench

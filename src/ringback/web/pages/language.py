@@ -12,7 +12,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
-LANGUAGES: Final = {"en": "English", "ar": "العربية"}
+LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt", "fr": "Français", "ar": "العربية"}
 """Each language in its own words."""
 
 COOKIE: Final = "ringback_language"
