@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign lint messages bench clean
+.PHONY: run test system campaign lint messages bench pictures clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -39,6 +39,12 @@ LANGUAGES := ar fr vi
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench
+
+# A picture of every page in build/pictures, to be looked at.
+pictures: .venv/installed-dev system
+	@fc-list 2>/dev/null | grep -q -i "noto.*cjk" || apt-get install -y -q --no-install-recommends \
+		fontconfig fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji
+	$(BIN)/python -m bench.pictures
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
