@@ -13,7 +13,7 @@ from ringback.calls.parameters import Parameters, integer, moment_or_day, search
 from ringback.calls.query import CallQuery, moment_clauses
 from ringback.db import Connection, Database
 from ringback.errors import InvalidParameter
-from ringback.ids import CALL, DEVICE, make_id, read_id
+from ringback.ids import CALL, DEVICE, NUMBER, make_id, read_id
 from ringback.times import QUARTER_MS, zone
 
 MOST_COUNTED: Final = 10_000
@@ -54,6 +54,11 @@ class ListedCall(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The id as others see it."""
         return make_id(CALL, self.account_id, self.number_of_call)
+
+    @property
+    def number_id(self) -> str:
+        """The id of its number; other parties of the number have others, which lead to the same page."""
+        return make_id(NUMBER, self.account_id, self.party_id)
 
     @property
     def kind(self) -> str:

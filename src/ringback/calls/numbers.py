@@ -11,7 +11,7 @@ import msgspec
 from ringback.accounts import Account
 from ringback.calls.contract import KINDS
 from ringback.db import Connection
-from ringback.ids import NUMBER, make_id, read_id
+from ringback.ids import NUMBER, read_id
 from ringback.text import number_key_hash
 from ringback.times import zone
 
@@ -32,11 +32,6 @@ class Number(msgspec.Struct, frozen=True):
     """Calls by kind."""
     usual: tuple[int, int] | None
     """The weekday (1 is Monday) and hour at which most of its calls came in; None where there are few."""
-
-
-def number_id(account_id: int, party_id: int) -> str:
-    """The id of the number of a party; other parties of the number have others that lead to the same page."""
-    return make_id(NUMBER, account_id, party_id)
 
 
 async def find_number(connection: Connection, account: Account, id: str) -> Number | None:

@@ -13,6 +13,7 @@ from ringback.accounts import Account
 from ringback.calls.contract import KINDS
 from ringback.calls.query import HIDDEN
 from ringback.db import Connection, Row
+from ringback.ids import NUMBER, make_id
 from ringback.times import DAY_MS, HOUR_MS, QUARTER_MS, offsets, since_day, zone
 
 DAYS: Final = 30
@@ -33,9 +34,9 @@ _QUARTERS_AN_HOUR: Final = HOUR_MS // QUARTER_MS
 
 
 class Busy(msgspec.Struct, frozen=True):
-    """A number that calls or is called much; `party_id` is one of its parties."""
+    """A number that calls or is called much, and the id of its page."""
 
-    party_id: int
+    id: str
     number: str
     name: str | None
     count: int
@@ -116,7 +117,10 @@ async def busiest_numbers(connection: Connection, account: Account, start_ms: in
         account.id, start_ms, end_ms, HIDDEN,
     )  # fmt: skip
     texts = {row[0]: row for row in await parties(connection, account.id, [row[2] for row in rows])}
-    return [Busy(party_id, texts[party_id][1], texts[party_id][2], count) for _, count, party_id in rows]
+    return [
+        Busy(make_id(NUMBER, account.id, party_id), texts[party_id][1], texts[party_id][2], count)
+        for _, count, party_id in rows
+    ]
 
 
 async def parties(connection: Connection, account_id: int, ids: list[int]) -> list[Row]:
