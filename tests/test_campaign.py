@@ -247,7 +247,10 @@ class Campaign:
         async def read(connection: Any) -> tuple[int | None, list[tuple[int, int]]]:
             devices = await list_devices(connection, self.account)
             gaps = await list_gaps(connection, self.account)
-            device = next(device for device in devices if device.name == handset.name)
+            device = next((device for device in devices if device.name == handset.name), None)
+            if device is None:
+                self.violations.append(f"{handset.name}: its pairing was answered and is missing")
+                return None, []
             shown = gaps.get(device.number, [])
             return device.synced_through_ms, [(moment(gap["from"]), moment(gap["to"])) for gap in shown]
 
