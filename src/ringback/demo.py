@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,12 +19,12 @@ from ringback.accounts import Account, create_account, find_account
 from ringback.db import Connection, Database
 from ringback.devices import create_device_token, import_device
 from ringback.errors import NotFound
-from ringback.imports import StagedFile, store_file
+from ringback.imports import import_file
 from ringback.keys import create_key, list_keys, revoke_key
 from ringback.members import LOGIN, add_member, create_link, create_person, find_person
 from ringback.passwords import hash_password
-from ringback.sources import sms_backup_restore
-from ringback.times import DAY_MS
+from ringback.sources.reading import Options
+from ringback.times import DAY_MS, zone
 
 ACCOUNT: Final = "demo"
 EMAIL: Final = "demo@example.org"
@@ -115,12 +114,8 @@ async def _find_or_create(connection: Connection) -> Account:
 
 
 async def _import(database: Database, account: Account, phone: Phone, file: Path) -> None:
-    device = await database.write(lambda connection: import_device(connection, account.id, phone.name))
-    staged = StagedFile(file, sms_backup_restore.NAME, lambda _: None)
-    try:
-        await store_file(database, account.id, device.number, staged, Counter(), lambda _: None)
-    finally:
-        staged.close()
+    options = Options(zone(account.time_zone), {}, lambda _: None)
+    await import_file(database, account.id, file, options, device=phone.name)
 
 
 async def _open_doors(connection: Connection, account_id: int, password_hash: str) -> Demo:

@@ -10,6 +10,7 @@ DEVICE: Final = "d"
 CALL: Final = "c"
 REJECTED: Final = "r"
 GAP: Final = "g"
+IMPORT: Final = "i"
 NUMBER: Final = "n"
 
 _FORM: Final = re.compile("([a-z])([0-9]{1,18})-([0-9]{1,18})", re.ASCII)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
 
-from ringback.calls.contract import BadReport, CallReport, parse_report
+from ringback.accounts import check_name, next_number
+from ringback.calls.contract import BadReport, CallReport, is_too_deep, parse_report
 from ringback.calls.matching import identify
 from ringback.calls.store import take_in
-from ringback.db import Database
-from ringback.sources import read_file
-from ringback.sources.reading import FileDamaged
-from ringback.times import now_ms
+from ringback.db import Connection, Database
+from ringback.devices import import_device, import_device_name
+from ringback.errors import InvalidParameter, NotFound, RingbackError
+from ringback.ids import IMPORT, make_id, read_id
+from ringback.sources import Part, read_parts
+from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceRow
+from ringback.times import now_ms, rfc3339
 
 ROWS_PER_COMMIT: Final = 2_000
 PAUSE_SECONDS: Final = 0.005
@@ -29,84 +34,328 @@ MOST_REJECTED_KEPT: Final = 1_000
 ANALYZE_AFTER: Final = (1_000, 10_000, 100_000)
 """Rows after which the database's planner is told how the tables have grown."""
 
+LONGEST_NAME: Final = 200
+SIGN_MS: Final = 10_000
+"""How often a long reading gives a sign of life."""
+SILENT_MS: Final = 60_000
+"""An import that gave none for so long was interrupted."""
+
+RESULTS: Final = ("created", "updated", "duplicate", "withheld", "rejected")
+
+Progress = Callable[[str, int, int], None]
+"""Told of `reading` (bytes) or `storing` (rows): how much is done, and of how much; 0 where that is not known."""
+
+
+class Import(msgspec.Struct, frozen=True):
+    """What became of a file."""
+
+    id: str
+    name: str
+    format: str | None
+    state: str
+    """`running`, `done`, `refused` or `interrupted`."""
+    started_at: str
+    readable: int | None
+    created: int
+    updated: int
+    duplicate: int
+    withheld: int
+    rejected: int
+    damage: str | None
+    """What is wrong with the file as a whole."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of the file was taken."""
+        return self.state == "done" and not self.rejected and not self.damage
+
+
+class Stopped(Exception):
+    """Nobody waits for the file any more."""
+
 
 class StagedFile:
     """A file's rows in a temporary database on disk, numbered, before anything is stored."""
 
-    def __init__(self, path: Path, format: str | None, on_read: Callable[[int], None]) -> None:
-        """Read the file. Raises FileRefused."""
-        self.rejected: list[BadReport] = []
-        """The first of the rows that can't be taken."""
+    def __init__(
+        self, path: Path, format: str | None, options: Options, on_read: Callable[[int], None], device: str = ""
+    ) -> None:
+        """Read the file; with `device` its rows are of that phone, whatever they say. Raises FileRefused."""
+        self.rejected: list[tuple[str, BadReport]] = []
+        """The first of the rows that can't be taken, with the names of their phones."""
         self.rejected_count = 0
         self.count = 0
         """Rows that can be taken."""
-        self.damage = ""
+        self.damages: list[str] = []
         """What is wrong with the file as a whole."""
+        self.formats: list[str] = []
+        self._device = device
+        self._checked: dict[str, str] = {"": ""}
         self._rows = apsw.Connection("")
         self._rows.execute("pragma journal_mode=off; pragma synchronous=off")
-        self._rows.execute("create table rows (place, direction, second, key_hash, date_ms, report)")
-        with self._rows:
+        self._rows.execute(
+            "create table rows (part, place, row_order, device, direction, second, key_hash,"
+            " undecided, date_ms, number, report)"
+        )
+        try:
+            with self._rows:
+                for number, part in enumerate(read_parts(path, format, options, on_read)):
+                    self._read_part(number, part)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def devices(self) -> set[str]:
+        """The names of the phones whose calls are in it; "" stands for the one that a person names."""
+        found = {device for (device,) in self._rows.execute("select distinct device from rows")}
+        return found | {device for device, _ in self.rejected}
+
+    def _read_part(self, number: int, part: Part) -> None:
+        where = f"{part.name} in it: " if part.name else ""
+        counted, kept = self.rejected_count, len(self.rejected)
+        try:
+            for row in part.rows:
+                self._add(number, row)
+        except FileDamaged as damage:
+            self.damages.append(f"{where}{damage.detail}")
+        except FileRefused as refusal:
+            if not part.name:
+                raise
+            self._rows.execute("delete from rows where part = ?", (number,))
+            self.rejected_count, self.rejected[kept:] = counted, []
+            self.damages.append(f"{where}nothing was taken of it: {refusal.detail}")
+        self.formats += [part.format] if part.format not in self.formats else []
+        [(self.count,)] = self._rows.execute("select count(*) from rows")
+
+    def _add(self, part: int, row: SourceRow) -> None:
+        device, report = self._check(row)
+        if isinstance(report, BadReport):
+            self.rejected_count += 1
+            if len(self.rejected) < MOST_REJECTED_KEPT:
+                self.rejected.append((device, report))
+            return
+        direction, second, key_hash, _ = identify(report)
+        self._rows.execute(
+            "insert into rows values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                part, row.place, row.place if row.order is None else row.order, device, direction, second, key_hash,
+                report.date_other_ms is not None, report.date_ms, report.occurrence if row.is_numbered else None,
+                msgspec.msgpack.encode(report),
+            ),
+        )  # fmt: skip
+
+    def _check(self, row: SourceRow) -> tuple[str, CallReport | BadReport]:
+        raw = "It is nested too deeply to be shown." if is_too_deep(row.raw) else row.raw
+        device = self._device or row.device
+        if device not in self._checked and len(self._checked) < MOST_REJECTED_KEPT:
             try:
-                self._fill(path, format, on_read)
-            except FileDamaged as damage:
-                self.damage = damage.detail
+                self._checked[device] = check_name(device, "The name of a phone")
+            except InvalidParameter as error:
+                return "", BadReport(error.detail, raw, row.place)
+        if device not in self._checked:
+            return "", BadReport(f"A file may have calls of at most {MOST_REJECTED_KEPT} phones.", raw, row.place)
+        if row.error:
+            return self._checked[device], BadReport(row.error, raw, row.place)
+        report = parse_report(row.report, now_ms(), row.place)
+        if isinstance(report, BadReport):
+            report = BadReport(report.error, raw, row.place)
+        return self._checked[device], report
 
-    def _fill(self, path: Path, format: str | None, on_read: Callable[[int], None]) -> None:
-        at_ms = now_ms()
-        encode = msgspec.msgpack.encode
-        for place, raw, said in read_file(path, format, on_read):
-            report = parse_report(said, at_ms, place)
-            if isinstance(report, BadReport):
-                self.rejected_count += 1
-                if len(self.rejected) < MOST_REJECTED_KEPT:
-                    self.rejected.append(BadReport(report.error, raw, place))
-                continue
-            self.count += 1
-            direction, second, key_hash, _ = identify(report)
-            row = (place, direction, second, key_hash, report.date_ms, encode(report))
-            self._rows.execute("insert into rows values (?, ?, ?, ?, ?, ?)", row)
-
-    def reports(self) -> Iterator[CallReport]:
-        """The reports, oldest first, each with its number among equal rows."""
+    def reports(self) -> Iterator[tuple[str, CallReport]]:
+        """The phone's name and the report of each row, oldest first, with its number among equal rows."""
         sql = (
-            "select report, row_number() over (partition by direction, second, key_hash order by date_ms, place) - 1"
-            " from rows order by date_ms, place"
+            "select device, report, coalesce(number, row_number() over (partition by part, device, direction, second,"
+            " key_hash, undecided order by date_ms, row_order, place) - 1)"
+            " from rows order by date_ms, part, row_order, place"
         )
         decoder = msgspec.msgpack.Decoder(CallReport)
-        for report, occurrence in self._rows.execute(sql):
-            yield msgspec.structs.replace(decoder.decode(report), occurrence=occurrence)
+        for device, report, occurrence in self._rows.execute(sql):
+            yield device, msgspec.structs.replace(decoder.decode(report), occurrence=occurrence)
 
     def close(self) -> None:
         """Remove the temporary database."""
         self._rows.close()
 
 
-async def store_file(
+async def import_file(
     database: Database,
     account_id: int,
-    device_id: int,
-    staged: StagedFile,
-    counts: Counter[str],
-    on_stored: Callable[[int], None],
-) -> None:
-    """Store a file's rows in whole batches, counting what became of them; `on_stored` is told of each batch's size.
+    path: Path,
+    options: Options,
+    *,
+    name: str = "",
+    device: str = "",
+    format: str | None = None,
+    progress: Progress | None = None,
+) -> Import:
+    """Bring the calls of a file in, and keep what became of it; returns that.
 
-    Interrupted, it leaves whole batches, and a second run finishes the rest.
+    `name` is what people call the file, `device` the name of the phone whose calls they are. Interrupted, it leaves
+    whole batches, and a second run finishes the rest. Raises InvalidParameter where it is not clear whose calls they
+    are, NotFound where the account has been deleted.
     """
-    reports, done = staged.reports(), 0
-    while batch := list(islice(reports, ROWS_PER_COMMIT)):
-        await _store(database, account_id, device_id, batch, counts)
-        if any(done < rows <= done + len(batch) for rows in ANALYZE_AFTER):
-            await database.analyze()
-        done += len(batch)
-        on_stored(len(batch))
-        await asyncio.sleep(PAUSE_SECONDS)
-    await _store(database, account_id, device_id, staged.rejected, counts)
-    counts["rejected"] += staged.rejected_count - len(staged.rejected)
+    number = await database.write(lambda c: _begin(c, account_id, name or path.name), account_id)
+    try:
+        staged = await _stage(database, account_id, number, path, format, options, device, progress)
+    except FileRefused as refusal:
+        detail = refusal.detail
+        await database.write(lambda c: _end(c, account_id, number, "refused", detail), account_id)
+        return await database.read(lambda c: find_import(c, account_id, make_id(IMPORT, account_id, number)))
+    except (Exception, asyncio.CancelledError) as error:
+        await _give_up(database, account_id, number, error)
+        raise
+    try:
+        await _store(database, account_id, number, staged, device, progress)
+        damage = "; ".join(staged.damages)
+        await database.write(lambda c: _end(c, account_id, number, "done", damage), account_id)
+    except (Exception, asyncio.CancelledError) as error:
+        await _give_up(database, account_id, number, error)
+        raise
+    finally:
+        staged.close()
+    return await database.read(lambda c: find_import(c, account_id, make_id(IMPORT, account_id, number)))
+
+
+async def _give_up(database: Database, account_id: int, number: int, error: BaseException) -> None:
+    """Note that an import ended early. Where the database is what failed, its silence will tell."""
+    detail = error.detail if isinstance(error, RingbackError) else ""
+    state = "refused" if isinstance(error, InvalidParameter) else "interrupted"
+    ending = database.write(lambda c: _end(c, account_id, number, state, detail), account_id)
+    await asyncio.wait((asyncio.ensure_future(ending),), timeout=SIGN_MS / 1_000)
+
+
+async def _stage(
+    database: Database,
+    account_id: int,
+    number: int,
+    path: Path,
+    format: str | None,
+    options: Options,
+    device: str,
+    progress: Progress | None,
+) -> StagedFile:
+    """Read the file in a thread, with a sign of life now and then."""
+    stopped = threading.Event()
+
+    def read() -> StagedFile:
+        size = path.stat().st_size if path.is_file() else 0
+
+        def on_read(position: int) -> None:
+            if stopped.is_set():
+                raise Stopped
+            if progress:
+                progress("reading", position, size)
+
+        return StagedFile(path, format, options, on_read, device)
+
+    reading = asyncio.get_running_loop().run_in_executor(None, read)
+    try:
+        while not (await asyncio.wait((reading,), timeout=SIGN_MS / 1_000))[0]:
+            await database.write(lambda c: _touch(c, account_id, number, Counter()), account_id)
+    except BaseException:
+        stopped.set()
+        await asyncio.wait((reading,))
+        if not reading.exception():
+            reading.result().close()
+        raise
+    return reading.result()
 
 
 async def _store(
-    database: Database, account_id: int, device_id: int, batch: list[CallReport] | list[BadReport], counts: Counter[str]
+    database: Database, account_id: int, number: int, staged: StagedFile, device: str, progress: Progress | None
 ) -> None:
-    results = await database.write(lambda c: take_in(c, account_id, device_id, batch, now_ms()), account_id)
-    counts.update(result.status for result in results)
+    """Store a file's rows in whole batches, and count in each batch's transaction what became of them."""
+    names = staged.devices
+
+    async def prepare(connection: Connection) -> dict[str, int]:
+        await connection.execute(
+            "update imports set readable = $3, format = $4 where account_id = $1 and id = $2",
+            account_id, number, staged.count, ", ".join(staged.formats),
+        )  # fmt: skip
+        own = await import_device_name(connection, account_id, device) if "" in names else ""
+        return {name: (await import_device(connection, account_id, name or own)).number for name in sorted(names)}
+
+    devices = await database.write(prepare, account_id)
+    rows, done = staged.reports(), 0
+    while batch := list(islice(rows, ROWS_PER_COMMIT)):
+        await _store_batch(database, account_id, number, devices, batch, 0)
+        if any(done < size <= done + len(batch) for size in ANALYZE_AFTER):
+            await database.analyze()
+        done += len(batch)
+        if progress:
+            progress("storing", done, staged.count)
+        await asyncio.sleep(PAUSE_SECONDS)
+    more = staged.rejected_count - len(staged.rejected)
+    await _store_batch(database, account_id, number, devices, staged.rejected, more)
+
+
+async def _store_batch(
+    database: Database, account_id: int, number: int, devices: dict[str, int], batch: list[Any], rejected: int
+) -> None:
+    """Store rows, each with the name of its phone; `rejected` more are counted and not kept."""
+    batch.sort(key=lambda row: devices[row[0]])
+
+    async def store(connection: Connection) -> None:
+        counts = Counter({"rejected": rejected})
+        for name, rows in groupby(batch, lambda row: row[0]):
+            reports = [report for _, report in rows]
+            results = await take_in(connection, account_id, devices[name], reports, now_ms(), number)
+            counts.update(result.status for result in results)
+        await _touch(connection, account_id, number, counts)
+
+    await database.write(store, account_id)
+
+
+async def _begin(connection: Connection, account_id: int, name: str) -> int:
+    number = await next_number(connection, account_id, "last_import")
+    shown = name.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_NAME]
+    await connection.execute(
+        "insert into imports (account_id, id, name, state, started_ms, touched_ms) values ($1, $2, $3, $4, $5, $5)",
+        account_id, number, shown, "running", now_ms(),
+    )  # fmt: skip
+    return number
+
+
+async def _touch(connection: Connection, account_id: int, number: int, counts: Counter[str]) -> None:
+    added = ", ".join(f"{name} = {name} + ${place}" for place, name in enumerate(RESULTS, 4))
+    await connection.execute(
+        f"update imports set touched_ms = $3, {added} where account_id = $1 and id = $2",
+        account_id, number, now_ms(), *(counts[name] for name in RESULTS),
+    )  # fmt: skip
+
+
+async def _end(connection: Connection, account_id: int, number: int, state: str, damage: str) -> None:
+    await connection.execute(
+        "update imports set state = $3, damage = $4, touched_ms = $5 where account_id = $1 and id = $2",
+        account_id, number, state, damage or None, now_ms(),
+    )  # fmt: skip
+
+
+_COLUMNS: Final = f"id, name, format, state, started_ms, touched_ms, readable, {', '.join(RESULTS)}, damage"
+
+
+def _import(account_id: int, row: Any) -> Import:
+    id, name, format, state, started_ms, touched_ms, *more = row
+    if state == "running" and touched_ms < now_ms() - SILENT_MS:
+        state = "interrupted"
+    return Import(make_id(IMPORT, account_id, id), name, format, state, rfc3339(started_ms), *more)
+
+
+async def list_imports(connection: Connection, account_id: int, limit: int = 1_000) -> list[Import]:
+    """What became of the account's files, newest first."""
+    rows = await connection.fetch(
+        f"select {_COLUMNS} from imports where account_id = $1 order by id desc limit $2", account_id, limit
+    )
+    return [_import(account_id, row) for row in rows]
+
+
+async def find_import(connection: Connection, account_id: int, id: str) -> Import:
+    """What became of one file. Raises NotFound."""
+    place = read_id(IMPORT, id)
+    row = None
+    if place and place[0] == account_id:
+        row = await connection.fetch_one(f"select {_COLUMNS} from imports where account_id = $1 and id = $2", *place)
+    if row is None:
+        raise NotFound("There is no such import; `ringback imports` lists them.")
+    return _import(account_id, row)

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from .deadline import Deadline
 from .termux import LOG_SECONDS, run
@@ -113,11 +113,11 @@ def parse(output: bytes) -> list[Any]:
     raise LogTrouble("Termux:API's answer is no call log; update Termux:API and termux-api.")
 
 
-def normalise(rows: list[dict[str, Any]], now_s: int) -> list[Row]:
-    """The rows of a read, oldest first, in UTC and numbered."""
+def normalise(rows: list[dict[str, Any]], now_s: int, offset: Callable[[int], int] = offset) -> list[Row]:
+    """The rows of a read, oldest first, in UTC and numbered. `offset` is that of the phone's zone at a second."""
     told = [_describe(row) for row in rows]
     walls = [_wall(row.get("date")) for row in rows]
-    choices = [[] if wall is None else instants(wall) for wall in walls]
+    choices = [[] if wall is None else instants(wall, offset) for wall in walls]
     decided = decide(choices, now_s)
     kinds = [CLASSES.get(report["type"], "in") for report in told]
     keys = [number_key_digest(clean_number(report["number"], None)).hex() for report in told]
@@ -131,7 +131,13 @@ def normalise(rows: list[dict[str, Any]], now_s: int) -> list[Row]:
         same = (kinds[place], seconds, keys[place], None if seconds else json.dumps(rows[place], sort_keys=True))
         report["occurrence"] = seen[same]
         seen[same] += 1
-        _tell_time(report, seconds, rows[place].get("date"))
+        if seconds:
+            report["date_ms"] = seconds[0] * 1_000
+            report["tz_offset_min"] = offset(seconds[0]) // 60
+        else:
+            report["date_ms"] = rows[place].get("date")  # for the server to refuse and keep, so that somebody sees it
+        if len(seconds) > 1:
+            report["date_other_ms"] = seconds[1] * 1_000
         sim = report.get("sim_id")
         normal.append(Row(kinds[place], seconds, keys[place], report["occurrence"], sim, report))
     return normal
@@ -151,16 +157,6 @@ def decide(choices: list[list[int]], now_s: int) -> list[list[int]]:
         possible = [one for one in choice if first <= one <= bound]
         decided.append(possible or choice)
     return decided[::-1]
-
-
-def _tell_time(report: dict[str, Any], seconds: tuple[int, ...], text: Any) -> None:
-    if not seconds:
-        report["date_ms"] = text  # for the server to refuse and keep, so that somebody sees it
-        return
-    report["date_ms"] = seconds[0] * 1_000
-    report["tz_offset_min"] = offset(seconds[0]) // 60
-    if len(seconds) > 1:
-        report["date_other_ms"] = seconds[1] * 1_000
 
 
 def _describe(row: dict[str, Any]) -> dict[str, Any]:

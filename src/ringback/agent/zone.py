@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import os
 import time
+from typing import Callable
 
 from .deadline import Deadline
 from .termux import system_property
@@ -36,7 +37,12 @@ def wall_seconds(local: tuple[int, ...]) -> int:
     return wall
 
 
-def instants(wall: int) -> list[int]:
+def offset(second: int) -> int:
+    """The offset from UTC, in seconds, at a moment."""
+    return time.localtime(second).tm_gmtoff
+
+
+def instants(wall: int, offset: Callable[[int], int] = offset) -> list[int]:
     """The seconds since 1970 that a local time can mean, earliest first: one, or two where clocks went back.
 
     A time that clocks skipped, which Android never writes, is read with the offset before the change.
@@ -44,8 +50,3 @@ def instants(wall: int) -> list[int]:
     before, after = offset(wall - DAY_S), offset(wall + DAY_S)
     found = {wall - one for one in (before, after) if offset(wall - one) == one}
     return sorted(found) or [wall - before]
-
-
-def offset(second: int) -> int:
-    """The offset from UTC, in seconds, at a moment."""
-    return time.localtime(second).tm_gmtoff

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,26 @@ PRESENTATIONS: Final = {"allowed": 1, "restricted": 2, "unknown": 3, "payphone":
 
 DIRECTIONS: Final = {KINDS["outgoing"]: 1, KINDS["voicemail"]: 2}
 """The direction of a kind; 0, in, for all others."""
+
+EXPORTED: Final = {
+    "kind": "type",
+    "number": "number",
+    "name": "cached_name",
+    "started_at": "",
+    "duration_sec": "duration_sec",
+    "geo_location": "geo_location",
+    "device": "",
+    "sim_id": "sim_id",
+    "presentation": "presentation",
+    "source": "source",
+    "started_at_ms": "date_ms",
+    "precision": "precision",
+    "country_iso": "country_iso",
+    "type_raw": "type_raw",
+    "occurrence": "occurrence",
+    "date_other_ms": "date_other_ms",
+}
+"""The columns of an export, in their order, each with the field of a report that it is; "" where it is none."""
 
 EARLIEST_MS: Final = 631_152_000_000
 """The beginning of 1990: earlier dates are seconds, or integers that lost their upper half."""
@@ -83,6 +104,34 @@ class JsonNumber(str):
     """A number that JSON allows but no field does (a float, thousands of digits), as it was written."""
 
     __slots__ = ()
+
+
+_LONGEST_INT: Final = 1_000
+
+
+def _parse_int(text: str) -> int | JsonNumber:
+    """Python refuses to read integers of many thousand digits."""
+    return int(text) if len(text) <= _LONGEST_INT else JsonNumber(text)
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+JSON: Final = json.JSONDecoder(parse_float=JsonNumber, parse_int=_parse_int, parse_constant=_refuse_constant)
+"""Reads reports so that one bad number or text in one of them is refused with that report alone.
+
+Raises ValueError, and RecursionError where lists and objects stand in each other without end.
+"""
+
+DEEPEST: Final = 100
+"""Lists and objects in each other: writing them out is recursive."""
+
+
+def is_too_deep(value: Any, levels: int = DEEPEST) -> bool:
+    """Whether lists and objects stand in each other more than DEEPEST deep."""
+    inner = value.values() if isinstance(value, dict) else value
+    return any(isinstance(one, dict | list) and (not levels or is_too_deep(one, levels - 1)) for one in inner)
 
 
 class _Field(NamedTuple):

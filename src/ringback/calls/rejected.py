@@ -27,7 +27,13 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 async def keep_rejected(
-    connection: Connection, account_id: int, device_id: int, last_id: int, reports: Iterable[BadReport], now_ms: int
+    connection: Connection,
+    account_id: int,
+    device_id: int,
+    last_id: int,
+    reports: Iterable[BadReport],
+    now_ms: int,
+    import_id: int | None = None,
 ) -> int:
     """Keep bad reports, each once for a device; returns the account's last id of one."""
     rows = []
@@ -35,21 +41,30 @@ async def keep_rejected(
         last_id += 1
         digest = blake2b(json_text(bad.report, ordered=True).encode(), digest_size=16).digest()
         report = json_text(bad.report)
-        rows.append((account_id, last_id, device_id, bad.place, now_ms, bad.error, report, digest))
+        rows.append((account_id, last_id, device_id, bad.place, now_ms, bad.error, report, digest, import_id))
     await connection.execute_many(
-        "insert into rejected (account_id, id, device_id, place, received_ms, error, report, digest)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (account_id, device_id, digest) do nothing",
+        "insert into rejected"
+        " (account_id, id, device_id, place, received_ms, error, report, digest, import_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        " on conflict (account_id, device_id, digest) do nothing",
         rows,
     )
     return last_id
 
 
 async def list_rejected(
-    connection: Connection, account_id: int, device_id: int | None, after: int, limit: int
+    connection: Connection,
+    account_id: int,
+    device_id: int | None,
+    after: int,
+    limit: int,
+    import_id: int | None = None,
 ) -> list[Rejected]:
-    """Rejected reports, oldest first, from the id `after` on; of one device or of all."""
-    clause = "" if device_id is None else " and device_id = $4"
-    values = () if device_id is None else (device_id,)
+    """Rejected reports, oldest first, from the id `after` on; of one device or import, or of all."""
+    clause, values = "", []
+    for column, value in (("device_id", device_id), ("import_id", import_id)):
+        if value is not None:
+            values.append(value)
+            clause += f" and {column} = ${len(values) + 3}"
     rows = await connection.fetch(
         "select id, device_id, received_ms, error, report, place from rejected"
         f" where account_id = $1 and id > $2{clause} order by id limit $3",

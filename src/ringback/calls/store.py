@@ -39,9 +39,17 @@ class _Counters(NamedTuple):
 
 
 async def take_in(
-    connection: Connection, account_id: int, device_id: int, reports: Sequence[CallReport | BadReport], now_ms: int
+    connection: Connection,
+    account_id: int,
+    device_id: int,
+    reports: Sequence[CallReport | BadReport],
+    now_ms: int,
+    import_id: int | None = None,
 ) -> list[Result]:
-    """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound."""
+    """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound.
+
+    `import_id` is the number of the import that they come from.
+    """
     counters = await _lock_account(connection, account_id)
     taken = [report for report in reports if isinstance(report, CallReport)]
     known = Known(await _load_calls(connection, account_id, device_id, taken))
@@ -64,7 +72,7 @@ async def take_in(
         last_call,
         await _give_parties(connection, account_id, counters.last_party, list(touched.values())),
         await _write_calls(connection, account_id, device_id, counters.last_change, touched, now_ms),
-        await keep_rejected(connection, account_id, device_id, counters.last_rejected, bad, now_ms),
+        await keep_rejected(connection, account_id, device_id, counters.last_rejected, bad, now_ms, import_id),
     )
     if after != counters:
         await connection.execute(_SET_COUNTERS, account_id, *after)

@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from ringback.cli import account, device, key, lists, member
+from ringback.cli import account, device, imports, key, lists, member
 from ringback.cli.common import fail, warn_unknown_settings
 from ringback.cli.imports import import_
 from ringback.cli.server import demo, migrate, serve
@@ -30,6 +30,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(device.app, name="device")
 app.add_typer(member.app, name="member")
 app.command("import")(import_)
+app.add_typer(imports.app, name="imports")
 app.add_typer(lists.app, name="list")
 app.command()(migrate)
 

@@ -1,9 +1,8 @@
-"""`ringback import`."""
+"""`ringback import` and `ringback imports`."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,17 +10,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ringback.accounts import Account
-from ringback.cli.common import AccountName, Format, for_account, read, show, with_database
+from ringback.accounts import Account, check_name, find_account
+from ringback.calls.rejected import list_rejected
+from ringback.cli.common import AccountName, Format, FormatOption, for_account, read, show, with_database
 from ringback.db import Connection, Database
-from ringback.devices import import_device, import_device_name
-from ringback.imports import StagedFile, store_file
-from ringback.sources.reading import FileRefused
-from ringback.times import utc_text
+from ringback.errors import InvalidParameter
+from ringback.ids import IMPORT, read_id
+from ringback.imports import MOST_REJECTED_KEPT, RESULTS, Import, StagedFile, find_import, import_file, list_imports
+from ringback.sources.reading import FileRefused, Options
+from ringback.sources.tables import check_columns
+from ringback.times import utc_text, zone
 
 
 class FileFormat(StrEnum):
@@ -29,83 +32,108 @@ class FileFormat(StrEnum):
 
     auto = "auto"
     sms_backup_restore = "sms_backup_restore"
+    sms_import_export = "sms_import_export"
+    adb = "adb"
+    termux = "termux"
+    takeout = "takeout"
+    ios = "ios"
+    csv = "csv"
+    jsonl = "jsonl"
 
 
-STATUSES = ("created", "updated", "duplicate", "withheld", "rejected")
 SAMPLE_ROWS = 10
+Advance = Callable[[str, int, int], None]
+
+app = typer.Typer(help="What became of imported files.", invoke_without_command=True)
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="Backup files of calls.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Backup files of calls, ZIPs or folders.", metavar="FILE...")],
     account: AccountName,
     device: Annotated[
         str, typer.Option(help="Whose calls they are; made where new. Without it: the account's only device.")
     ] = "",
     format: Annotated[FileFormat, typer.Option(help="What kind of files they are.")] = FileFormat.auto,
+    time_zone: Annotated[
+        str, typer.Option(help="The zone of times without an offset; the account's by default.", metavar="ZONE")
+    ] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Which header of a table stands over what, such as started_at=When.", metavar="FIELD=HEADER"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be read.")] = False,
 ) -> None:
     """Bring the calls of backup files in. A file can be imported again: each call stays one."""
-    name = read(for_account(account, lambda connection, found: import_device_name(connection, found.id, device)))
+    found = read(lambda connection: find_account(connection, account))
+    columns = _columns(column or [])
+    local = zone(time_zone or found.time_zone)
+    device = check_name(device, "A device's name") if device else ""
     whole = True
     for file in files:
-        whole = (
-            _import_file(file, account, name, None if format == FileFormat.auto else format.value, dry_run) and whole
-        )
+        if file.name.endswith(("-wal", "-shm")) and file.with_name(file.name[:-4]) in files:
+            continue  # it is read with its database
+        options = Options(local, columns, lambda sentence, file=file: _say(file, sentence))  # type: ignore[misc]
+        chosen = None if format == FileFormat.auto else format.value
+        if dry_run:
+            whole = _show_file(file, chosen, options, device) and whole
+        else:
+            whole = _import_file(file, found, chosen, options, device) and whole
     if not whole:
         sys.exit(1)
 
 
-def _import_file(file: Path, account: str, device: str, format: str | None, dry_run: bool) -> bool:
+def _columns(given: list[str]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    if not all(mark and header.strip() for _, mark, header in pairs):
+        raise InvalidParameter("--column takes FIELD=HEADER, such as --column started_at=When.")
+    columns = {field.strip(): header for field, _, header in pairs}
+    check_columns(columns)
+    return columns
+
+
+def _say(file: Path, sentence: str) -> None:
+    print(f"ringback: {file}: {sentence}.", file=sys.stderr)
+
+
+def _import_file(file: Path, account: Account, format: str | None, options: Options, device: str) -> bool:
     """Whether every row of the file was taken."""
-    try:
-        size = file.stat().st_size if file.is_file() else 0
-        with _progress(f"Reading {file.name}", size) as advance:
-            staged = StagedFile(file, format, lambda position: advance(position))
-    except FileRefused as error:
-        print(f"ringback: {file}: nothing was taken: {error.detail}.", file=sys.stderr)
-        return False
-    try:
-        if dry_run:
-            _show_sample(file, staged)
-        else:
-            _store(file, account, device, staged)
-    finally:
-        staged.close()
-    if staged.damage:
-        print(f"ringback: {file}: {staged.damage}.", file=sys.stderr)
-    if staged.rejected_count and not dry_run:
-        print(f"ringback: `ringback device rejected --account {account}` shows what was rejected.", file=sys.stderr)
-    return not (staged.damage or staged.rejected_count)
+    counts = dict.fromkeys(RESULTS, 0)
 
-
-def _store(file: Path, account: str, device: str, staged: StagedFile) -> None:
-    counts: Counter[str] = Counter()
-
-    async def store(database: Database) -> None:
-        async def prepare(connection: Connection, found: Account) -> tuple[int, int]:
-            return found.id, (await import_device(connection, found.id, device)).number
-
-        account_id, number = await database.write(for_account(account, prepare))
-        with _progress(f"Storing {file.name}", staged.count) as advance:
-            stored = 0
-
-            def on_stored(rows: int) -> None:
-                nonlocal stored
-                stored += rows
-                advance(stored)
-
-            await store_file(database, account_id, number, staged, counts, on_stored)
+    async def bring_in(database: Database) -> Import:
+        with _progress(file.name) as advance:
+            return await import_file(
+                database, account.id, file, options, device=device, format=format, progress=advance
+            )
 
     try:
-        with_database(store)
+        found = with_database(bring_in)
     except KeyboardInterrupt:
         print(f"ringback: {file}: interrupted; run it again for the rest.", file=sys.stderr)
         raise
-    finally:
-        print(f"{file}: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES))
+    if found.state == "refused":
+        _say(file, f"nothing was taken: {found.damage}")
+        return False
+    counts = {name: getattr(found, name) for name in RESULTS}
+    print(f"{file}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if found.damage:
+        _say(file, found.damage)
+    if found.rejected:
+        print(
+            f"ringback: `ringback imports show {found.id} --account {account.name}` shows what was rejected.",
+            file=sys.stderr,
+        )
+    return found.is_whole
 
 
-def _show_sample(file: Path, staged: StagedFile) -> None:
+def _show_file(file: Path, format: str | None, options: Options, device: str) -> bool:
+    """Show what would be read of a file; whether all of it."""
+    size = file.stat().st_size if file.is_file() else 0
+    try:
+        with _progress(file.name) as advance:
+            staged = StagedFile(file, format, options, lambda position: advance("reading", position, size), device)
+    except FileRefused as error:
+        _say(file, f"nothing was taken: {error.detail}")
+        return False
     print(f"{file}: {staged.count} readable, {staged.rejected_count} rejected; nothing was stored")
     rows = [
         {
@@ -115,19 +143,72 @@ def _show_sample(file: Path, staged: StagedFile) -> None:
             "name": report.cached_name,
             "duration_sec": report.duration_sec,
         }
-        for report in islice(staged.reports(), SAMPLE_ROWS)
+        for _, report in islice(staged.reports(), SAMPLE_ROWS)
     ]
     if rows:
         show(rows, tuple(rows[0]), Format.table)
-    for bad in staged.rejected[:SAMPLE_ROWS]:
+    for _, bad in staged.rejected[:SAMPLE_ROWS]:
         print(f"row {bad.place}: {bad.error}")
+    for damage in staged.damages:
+        _say(file, damage)
+    staged.close()
+    return not (staged.damages or staged.rejected_count)
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; what is yielded takes how much is done."""
+def _progress(name: str) -> Iterator[Advance]:
+    """Progress bars on a terminal: one for reading, one for storing."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda done: progress.update(task, completed=done)
+        tasks: dict[str, TaskID] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(f"{what.capitalize()} {name}", total=total or None)
+            progress.update(tasks[what], completed=done)
+
+        yield advance
+
+
+FOR_PEOPLE = ("id", "name", "state", "started_at", *RESULTS, "damage")
+"""The columns of a table."""
+
+
+@app.callback()
+def list_(context: typer.Context, account: AccountName, format: FormatOption = Format.table) -> None:
+    """List what became of imported files, newest first."""
+    context.obj = account
+    if context.invoked_subcommand is None:
+        found = read(for_account(account, lambda connection, one: list_imports(connection, one.id)))
+        columns = FOR_PEOPLE if format == Format.table else Import.__struct_fields__
+        show([msgspec.structs.asdict(one) for one in found], columns, format)
+
+
+@app.command("show")
+def show_(
+    id: Annotated[str, typer.Argument(help="The import's id.")],
+    account: AccountName,
+    format: FormatOption = Format.table,
+) -> None:
+    """Show what became of one file, and the rows of it that were rejected."""
+
+    async def find(connection: Connection, owner: Account) -> tuple[Import, list[dict[str, object]]]:
+        one = await find_import(connection, owner.id, id)
+        place = read_id(IMPORT, id)
+        assert place is not None
+        rejected = await list_rejected(connection, owner.id, None, 0, MOST_REJECTED_KEPT, place[1])
+        return one, [{"place": bad.place, "error": bad.error, "report": bad.report} for bad in rejected]
+
+    one, rejected = read(for_account(account, find))
+    if format == Format.json:
+        print(msgspec.json.encode(msgspec.structs.asdict(one) | {"rejected_rows": rejected}).decode())
+        return
+    if format == Format.table:
+        for name in Import.__struct_fields__:
+            value = getattr(one, name)
+            if value is not None:
+                print(f"{name.replace('_', ' ')}: {value}")
+    texts = [row | {"report": bytes(row["report"]).decode()} for row in rejected]  # type: ignore[call-overload]
+    if texts or format == Format.csv:
+        show(texts, ("place", "error", "report"), format)

@@ -3,49 +3,151 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from ringback.sources import sms_backup_restore
-from ringback.sources.reading import FileRefused, SourceRow, read_head
+from ringback.sources import adb, ios, json_lines, sms_backup_restore, sms_import_export, tables, takeout, termux
+from ringback.sources.archives import broken_entries, files_in_folder, files_in_zip, is_zip
+from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceFile, SourceRow, read_head
+
+HEAD_BYTES: Final = 16
 
 
 class Source(NamedTuple):
     """How one kind of file is recognised and read."""
 
-    recognises: Callable[[str], bool]
-    """Whether a file whose text begins so is of this kind."""
-    read: Callable[[BinaryIO], Iterator[SourceRow]]
+    recognises: Callable[[str], bool] | None
+    """Whether a file whose text begins so is of this kind; None for one that is no text."""
+    read: Callable[[SourceFile, Options], Iterator[SourceRow]]
     """The rows of a file. Raises FileRefused; FileDamaged after the last row that is good."""
 
 
 SOURCES: Final = {
+    ios.NAME: Source(None, ios.read),
+    takeout.NAME: Source(takeout.recognises, takeout.read),
     sms_backup_restore.NAME: Source(sms_backup_restore.recognises, sms_backup_restore.read),
+    termux.NAME: Source(termux.recognises, termux.read),
+    sms_import_export.NAME: Source(sms_import_export.recognises, sms_import_export.read),
+    adb.NAME: Source(adb.recognises, adb.read),
+    json_lines.NAME: Source(json_lines.recognises, json_lines.read),
+    tables.NAME: Source(tables.recognises, tables.read),
 }
-"""By the name of their format."""
+"""By the name of their format, in the order in which they are tried."""
 
 
-def read_file(path: Path, format: str | None, on_read: Callable[[int], None]) -> Iterator[SourceRow]:
-    """The rows of a file of a format, or of the one that its content shows.
+class Part(NamedTuple):
+    """What is numbered by itself: a file, one in an archive, or all pages of a Takeout."""
 
-    `on_read` is told how many bytes have been read. Raises FileRefused, FileDamaged.
+    name: str
+    """Which file of an archive or folder it is; "" for a file that is read whole."""
+    format: str
+    rows: Iterator[SourceRow]
+    """Raises FileRefused, and FileDamaged after the last row that is good."""
+
+
+def read_parts(path: Path, format: str | None, options: Options, on_read: Callable[[int], None]) -> Iterator[Part]:
+    """What is in a file, archive or folder, of a format or of the one that its content shows.
+
+    `on_read` is told how many bytes of a file have been read. Raises FileRefused.
     """
     try:
-        with path.open("rb") as file:
-            source = SOURCES[format] if format else _recognise(file)
-            for row in source.read(file):
-                on_read(file.tell())
-                yield row
+        if path.is_dir():
+            for part in _parts_within(files_in_folder(path), format, options, "a folder"):
+                yield part._replace(rows=_watched(part.rows, lambda: 0, on_read))
+            return
+        with path.open("rb") as opened:
+            if is_zip(opened.read(HEAD_BYTES)):
+                for part in _parts_within(files_in_zip(opened), format, options, "a ZIP"):
+                    yield part._replace(rows=_watched(part.rows, opened.tell, on_read))
+                return
+        yield _lone_part(path, format, options, on_read)
     except OSError as error:
-        raise FileRefused(f"it can't be read ({error.strerror or 'input error'})") from None
+        raise _unreadable(error) from None
 
 
-def _recognise(file: BinaryIO) -> Source:
-    head = read_head(file)
-    file.seek(0)
-    if not head.strip():
+def _lone_part(path: Path, format: str | None, options: Options, on_read: Callable[[int], None]) -> Part:
+    handles: list[BinaryIO] = []
+
+    def open_file() -> BinaryIO:
+        handles.append(path.open("rb"))
+        return handles[-1]
+
+    def position() -> int:
+        return handles[-1].tell() if handles and not handles[-1].closed else 0
+
+    file = SourceFile(path.name, open_file, path)
+    name = format or _recognise(file) or _guess(file)
+    return Part("", name, _watched(SOURCES[name].read(file, options), position, on_read))
+
+
+def _parts_within(files: list[SourceFile], format: str | None, options: Options, what: str) -> Iterator[Part]:
+    """The parts of an archive or folder; files that are no backup of calls are passed over. Raises FileRefused."""
+    pages: list[SourceFile] = []
+    found = False
+    for file in files:
+        name = None
+        with suppress(FileRefused, FileDamaged), broken_entries():
+            name = _recognise(file)
+        if name is None or format not in (None, name):
+            continue
+        found = True
+        if name == takeout.NAME:
+            pages.append(file)
+        else:
+            yield Part(file.name, name, _unbroken(SOURCES[name].read(file, options)))
+    if pages:
+        yield Part("Takeout", takeout.NAME, _unbroken(takeout.read_pages(pages)))
+    if not found:
+        raise FileRefused(f"it is {what} without a call log that Ringback knows")
+
+
+def _unbroken(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+    with broken_entries():
+        yield from rows
+
+
+def _watched(
+    rows: Iterator[SourceRow], position: Callable[[], int], on_read: Callable[[int], None]
+) -> Iterator[SourceRow]:
+    try:
+        for row in rows:
+            on_read(position())
+            yield row
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: OSError) -> FileRefused:
+    return FileRefused(f"it can't be read ({error.strerror or 'input error'})")
+
+
+def _recognise(file: SourceFile) -> str | None:
+    """The format that the content shows without a doubt. Raises FileRefused."""
+    with file.open() as opened:
+        if ios.recognises(opened.read(HEAD_BYTES)):
+            return ios.NAME
+    with file.open() as opened:
+        head = read_head(opened)
+    return next((name for name, source in SOURCES.items() if source.recognises and source.recognises(head)), None)
+
+
+def _guess(file: SourceFile) -> str:
+    """The format of a lone file that shows none, so that its reader can say what is wrong. Raises FileRefused."""
+    with file.open() as opened:
+        if ios.is_wal(opened.read(HEAD_BYTES)):
+            raise FileRefused(
+                "it is the -wal of a database; import the file beside it, which has the same name without -wal"
+            )
+    with file.open() as opened:
+        head = read_head(opened).lstrip()
+    if not head:
         raise FileRefused("it is empty")
-    for source in SOURCES.values():
-        if source.recognises(head):
-            return source
+    if "<html" in head:
+        raise FileRefused("it is a web page, but no call of Google Voice")
+    if head.startswith("<"):
+        return sms_backup_restore.NAME
+    if not head.startswith(("{", "[")) and tables.is_table(head):
+        return tables.NAME
     raise FileRefused("it is no backup of calls that Ringback knows")

@@ -11,10 +11,12 @@ from typing import BinaryIO, Final
 from xml.parsers import expat
 
 from ringback.sources.android import android_report
-from ringback.sources.reading import FileDamaged, FileRefused, SourceRow, pieces_cut_after
+from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceFile, SourceRow, pieces_cut_after
 
 NAME: Final = "sms_backup_restore"
 ROOTS: Final = ("calls", "smses")
+
+_BEGINS: Final = re.compile(r"<(?:calls|smses|call)[\s/>]")
 
 # What XML doesn't allow, but files have: halves of emoji and control characters, mostly as references. Each is carried
 # past the parser as U+FDD0, its code in hex, U+FDD1; so is U+FDD0 itself, which no language uses.
@@ -24,16 +26,18 @@ _HALVES: Final = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
 
 
 def recognises(head: str) -> bool:
-    """Whether a file that begins so is of this kind: any XML, so that what is wrong with it can be said."""
-    return head.lstrip().startswith("<")
+    """Whether a file that begins so is of this kind."""
+    return head.lstrip().startswith("<") and bool(_BEGINS.search(head))
 
 
-def read(file: BinaryIO) -> Iterator[SourceRow]:
+def read(file: SourceFile, options: Options) -> Iterator[SourceRow]:
     """The calls of a backup. Raises FileRefused, FileDamaged."""
-    for place, attributes in enumerate(_elements(file), 1):
-        row = {name: value for name, value in attributes.items() if value != "null"}
-        row["name"] = row.get("contact_name", "")
-        yield SourceRow(place, attributes, android_report(row, NAME))
+    del options
+    with file.open() as opened:
+        for place, attributes in enumerate(_elements(opened), 1):
+            row = {name: value for name, value in attributes.items() if value != "null"}
+            row["name"] = row.get("contact_name", "")
+            yield SourceRow(place, attributes, android_report(row, NAME))
 
 
 def _elements(file: BinaryIO) -> Iterator[dict[str, str]]:

@@ -4,41 +4,33 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import zlib
 from typing import Any, Final
 
 from litestar import Request
 
-from ringback.calls.contract import JsonNumber
+from ringback.calls.contract import DEEPEST, JSON, is_too_deep
 from ringback.errors import InvalidParameter, PayloadTooLarge
 from ringback.text import is_storable, trim
 
 MOST_BYTES: Final = 4_000_000
 """Of a body, unpacked."""
 
-DEEPEST: Final = 100
-"""Lists and objects in each other: writing them out is recursive."""
-
 LONGEST_TEXT: Final = 100
 
 _TOO_LARGE: Final = f"A body may have {MOST_BYTES:,} bytes unpacked; send it in several requests."
-_LONGEST_INT: Final = 1_000
 
 
 async def read_object(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """The JSON object of a body, as `json.loads` makes it. Raises InvalidParameter, PayloadTooLarge."""
     body = _unpack(await _read(request), request.headers.get("content-encoding", ""))
     try:
-        content = json.loads(
-            body.decode("utf-8", "surrogateescape"),
-            parse_float=JsonNumber, parse_int=_parse_int, parse_constant=_refuse_constant,
-        )  # fmt: skip
+        content = JSON.decode(body.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         raise InvalidParameter("The body must be JSON.") from None
     if not isinstance(content, dict):
         raise InvalidParameter("The body must be a JSON object.")
-    if _is_deeper(content, DEEPEST):
+    if is_too_deep(content):
         raise InvalidParameter(f"The body must be nested at most {DEEPEST} levels deep.")
     return content
 
@@ -80,17 +72,3 @@ def _unpack(body: bytes, encoding: str) -> bytes:
     if len(content) > MOST_BYTES:
         raise PayloadTooLarge(_TOO_LARGE)
     return content
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value
-    return any(isinstance(one, dict | list) and (not levels or _is_deeper(one, levels - 1)) for one in inner)
-
-
-def _parse_int(text: str) -> int | JsonNumber:
-    """Python refuses to read integers of many thousand digits."""
-    return int(text) if len(text) <= _LONGEST_INT else JsonNumber(text)
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
