@@ -21,8 +21,9 @@ from ringback.calls.contract import parse_report
 from ringback.calls.store import take_in
 from ringback.db import open_database
 from ringback.devices import create_device
-from ringback.imports import StagedFile, store_file
-from ringback.times import now_ms
+from ringback.imports import import_file
+from ringback.sources.reading import Options
+from ringback.times import now_ms, zone
 from service import RINGBACK, call, environment, in_thread, make_customer, on_database, run
 from test_commands import Shell
 from test_merge import stored_calls
@@ -157,7 +158,8 @@ def test_equal_rows_of_one_file_are_two_calls(shell: Shell, tmp_path: Path) -> N
     [
         (b"", "nothing was taken: it is empty"),
         (b" \n\n", "nothing was taken: it is empty"),
-        (b"number,date\n1,2\n", "nothing was taken: it is no backup of calls that Ringback knows"),
+        (b"some text\n1 2\n", "nothing was taken: it is no backup of calls that Ringback knows"),
+        (b"number,date\n1,2\n", "nothing was taken: no name in its first row tells which column is the kind"),
         (bytes(range(256)) * 100, "nothing was taken: it has bytes that are no UTF-8"),
         (b"\xff\xfe<\x00\x00\xd8a\x00", "nothing was taken: it has bytes that are no UTF-16"),
         (b"<svg><path/></svg>", "nothing was taken: it is XML, but no backup of calls"),
@@ -172,7 +174,7 @@ def test_equal_rows_of_one_file_are_two_calls(shell: Shell, tmp_path: Path) -> N
             "nothing was taken: it has bytes that are no UTF-8",
         ),
     ],
-    ids=["empty", "blank", "text", "binary", "utf16", "svg", "no xml", "doctype", "bytes at the end"],
+    ids=["empty", "blank", "text", "table", "binary", "utf16", "svg", "no xml", "doctype", "bytes at the end"],
 )
 def test_files_that_are_refused_whole(here: Shell, tmp_path: Path, content: bytes, sentence: str) -> None:
     result = imported(here, write(tmp_path, content))
@@ -201,7 +203,10 @@ def test_damaged_files_keep_their_whole_rows(here: Shell, tmp_path: Path, cut: s
 
 
 def test_what_is_no_file(here: Shell, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.xml", Path("/dev/null/x")):
+    (tmp_path / "folder").mkdir()
+    result = imported(here, tmp_path / "folder")
+    assert "nothing was taken: it is a folder without a call log" in result.stderr
+    for path in (tmp_path / "missing.xml", Path("/dev/null/x")):
         result = imported(here, path)
         assert result.returncode == 1
         assert "nothing was taken: it can't be read" in result.stderr
@@ -296,9 +301,7 @@ def test_import_and_sync_in_any_order(shared_url: str, tmp_path_factory: Any, se
         try:
             for step in steps:
                 if step is None:
-                    staged = StagedFile(file, None, lambda _: None)
-                    await store_file(database, customer.id, 1, staged, Counter(), lambda _: None)
-                    staged.close()
+                    await import_file(database, customer.id, file, Options(zone("UTC"), {}, print))
                 else:
                     reports = [parse_report(report, now_ms()) for report in step]
                     await database.write(lambda c, r=reports: take_in(c, customer.id, 1, r, now_ms()))  # type: ignore[misc]

@@ -99,8 +99,9 @@ class StagedFile:
         )
         try:
             with self._rows:
-                for number, part in enumerate(read_parts(path, format, options, on_read)):
-                    self._read_part(number, part)
+                taken = [self._read_part(*part) for part in enumerate(read_parts(path, format, options, on_read))]
+            if not any(taken):
+                raise FileRefused("; ".join(self.damages))
         except BaseException:
             self.close()
             raise
@@ -111,7 +112,8 @@ class StagedFile:
         found = {device for (device,) in self._rows.execute("select distinct device from rows")}
         return found | {device for device, _ in self.rejected}
 
-    def _read_part(self, number: int, part: Part) -> None:
+    def _read_part(self, number: int, part: Part) -> bool:
+        """Whether anything was taken of it."""
         where = f"{part.name} in it: " if part.name else ""
         counted, kept = self.rejected_count, len(self.rejected)
         try:
@@ -124,9 +126,11 @@ class StagedFile:
                 raise
             self._rows.execute("delete from rows where part = ?", (number,))
             self.rejected_count, self.rejected[kept:] = counted, []
-            self.damages.append(f"{where}nothing was taken of it: {refusal.detail}")
+            self.damages.append(f"{where}{refusal.detail}")
+            return False
         self.formats += [part.format] if part.format not in self.formats else []
         [(self.count,)] = self._rows.execute("select count(*) from rows")
+        return True
 
     def _add(self, part: int, row: SourceRow) -> None:
         device, report = self._check(row)

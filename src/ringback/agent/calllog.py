@@ -22,6 +22,9 @@ TYPES = {
     "INCOMING": "incoming", "OUTGOING": "outgoing", "MISSED": "missed",
     "VOICEMAIL": "voicemail", "REJECTED": "rejected", "BLOCKED": "blocked",
 }  # fmt: skip
+EARLIEST_S = 631_152_000
+"""The beginning of 1990."""
+
 CLASSES = {"outgoing": "out", "voicemail": "voicemail"}
 
 _DATE = re.compile(r"([0-9]{4,6})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
@@ -118,7 +121,9 @@ def normalise(rows: list[dict[str, Any]], now_s: int, offset: Callable[[int], in
     told = [_describe(row) for row in rows]
     walls = [_wall(row.get("date")) for row in rows]
     choices = [[] if wall is None else instants(wall, offset) for wall in walls]
-    decided = decide(choices, now_s)
+    # A row without a date, which Android shows as 1970, says nothing of its neighbours.
+    dated = [choice if choice and choice[0] >= EARLIEST_S else [] for choice in choices]
+    decided = [known or choice for known, choice in zip(decide(dated, now_s), choices)]
     kinds = [CLASSES.get(report["type"], "in") for report in told]
     keys = [number_key_digest(clean_number(report["number"], None)).hex() for report in told]
     texts = list(zip(kinds, keys, walls))

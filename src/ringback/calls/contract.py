@@ -130,8 +130,10 @@ DEEPEST: Final = 100
 
 def is_too_deep(value: Any, levels: int = DEEPEST) -> bool:
     """Whether lists and objects stand in each other more than DEEPEST deep."""
+    if not isinstance(value, dict | list):
+        return False
     inner = value.values() if isinstance(value, dict) else value
-    return any(isinstance(one, dict | list) and (not levels or is_too_deep(one, levels - 1)) for one in inner)
+    return levels < 0 or any(is_too_deep(one, levels - 1) for one in inner)
 
 
 class _Field(NamedTuple):

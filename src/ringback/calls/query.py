@@ -64,7 +64,7 @@ class CallQuery:
 
     def __init__(self, account_id: int, kinds: list[str]) -> None:
         """Calls of some kinds; of all where none is given."""
-        self._account_id = account_id
+        self.account_id = account_id
         self._values: list[Any] = []
         self._clauses: list[str] = []
         self._serves_index = len(kinds) == 1
@@ -154,6 +154,21 @@ class CallQuery:
         )
         row = await database.read_long(lambda connection: connection.fetch_one(sql, *self._values, most + 1))
         return int(row[0]) if row else 0
+
+    async def by_date_after(
+        self, database: Database, columns: str, last: tuple[int, int] | None, limit: int, *, newest_first: bool = False
+    ) -> list[Row]:
+        """The calls that follow one, given by its moment (ms) and number, in the order of time."""
+        values, clauses = [*self._values], [*self._clauses]
+        order, sign = ("desc", "<") if newest_first else ("asc", ">")
+        if last:
+            clauses.append(f"(c.at_ms, c.id) {sign} (${len(values) + 1}, ${len(values) + 2})")
+            values += last
+        sql = (
+            f"select {columns} from calls c join parties p on p.account_id = c.account_id and p.id = c.party_id"
+            f" where {' and '.join(clauses)} order by c.at_ms {order}, c.id {order} limit ${len(values) + 1}"
+        )
+        return await database.read_long(lambda connection: connection.fetch(sql, *values, limit))
 
     async def page(
         self, database: Database, columns: str, sort_by: str, sort_dir: str, limit: int, offset: int

@@ -44,7 +44,8 @@ async def keep_rejected(
         rows.append((account_id, last_id, device_id, bad.place, now_ms, bad.error, report, digest, import_id))
     await connection.execute_many(
         "insert into rejected"
-        " (account_id, id, device_id, place, received_ms, error, report, digest, import_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        " (account_id, id, device_id, place, received_ms, error, report, digest, import_id)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         " on conflict (account_id, device_id, digest) do nothing",
         rows,
     )

@@ -10,6 +10,7 @@ import typer
 
 from ringback.cli import account, device, imports, key, lists, member
 from ringback.cli.common import fail, warn_unknown_settings
+from ringback.cli.export import export
 from ringback.cli.imports import import_
 from ringback.cli.server import demo, migrate, serve
 from ringback.errors import InvalidParameter, RingbackError
@@ -32,6 +33,7 @@ app.add_typer(member.app, name="member")
 app.command("import")(import_)
 app.add_typer(imports.app, name="imports")
 app.add_typer(lists.app, name="list")
+app.command()(export)
 app.command()(migrate)
 
 

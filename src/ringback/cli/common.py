@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ringback.accounts import Account, find_account
@@ -102,6 +104,25 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], format: Form
             for row in rows:
                 table.add_row(*("" if row[c] is None else _printable(str(row[c])) for c in columns))
             Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+@contextmanager
+def show_progress(name: str = "") -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on a terminal, one for each kind of work: what is yielded takes it, how much is done, and of what.
+
+    The last is 0 where it is not known.
+    """
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(f"{what.capitalize()} {name}", total=total or None)
+            progress.update(tasks[what], completed=done)
+
+        yield advance
 
 
 def _printable(text: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -12,12 +10,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ringback.accounts import Account, check_name, find_account
 from ringback.calls.rejected import list_rejected
-from ringback.cli.common import AccountName, Format, FormatOption, for_account, read, show, with_database
+from ringback.cli.common import AccountName, Format, FormatOption, for_account, read, show, show_progress, with_database
 from ringback.db import Connection, Database
 from ringback.errors import InvalidParameter
 from ringback.ids import IMPORT, read_id
@@ -42,7 +38,6 @@ class FileFormat(StrEnum):
 
 
 SAMPLE_ROWS = 10
-Advance = Callable[[str, int, int], None]
 
 app = typer.Typer(help="What became of imported files.", invoke_without_command=True)
 
@@ -100,7 +95,7 @@ def _import_file(file: Path, account: Account, format: str | None, options: Opti
     counts = dict.fromkeys(RESULTS, 0)
 
     async def bring_in(database: Database) -> Import:
-        with _progress(file.name) as advance:
+        with show_progress(file.name) as advance:
             return await import_file(
                 database, account.id, file, options, device=device, format=format, progress=advance
             )
@@ -129,7 +124,7 @@ def _show_file(file: Path, format: str | None, options: Options, device: str) ->
     """Show what would be read of a file; whether all of it."""
     size = file.stat().st_size if file.is_file() else 0
     try:
-        with _progress(file.name) as advance:
+        with show_progress(file.name) as advance:
             staged = StagedFile(file, format, options, lambda position: advance("reading", position, size), device)
     except FileRefused as error:
         _say(file, f"nothing was taken: {error.detail}")
@@ -155,31 +150,20 @@ def _show_file(file: Path, format: str | None, options: Options, device: str) ->
     return not (staged.damages or staged.rejected_count)
 
 
-@contextmanager
-def _progress(name: str) -> Iterator[Advance]:
-    """Progress bars on a terminal: one for reading, one for storing."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(f"{what.capitalize()} {name}", total=total or None)
-            progress.update(tasks[what], completed=done)
-
-        yield advance
-
-
 FOR_PEOPLE = ("id", "name", "state", "started_at", *RESULTS, "damage")
 """The columns of a table."""
 
 
 @app.callback()
-def list_(context: typer.Context, account: AccountName, format: FormatOption = Format.table) -> None:
+def list_(
+    context: typer.Context,
+    account: Annotated[str, typer.Option("--account", help="The account's name.", metavar="NAME")] = "",
+    format: FormatOption = Format.table,
+) -> None:
     """List what became of imported files, newest first."""
-    context.obj = account
     if context.invoked_subcommand is None:
+        if not account:
+            raise InvalidParameter("Name the account with --account.")
         found = read(for_account(account, lambda connection, one: list_imports(connection, one.id)))
         columns = FOR_PEOPLE if format == Format.table else Import.__struct_fields__
         show([msgspec.structs.asdict(one) for one in found], columns, format)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -88,9 +87,10 @@ def _parts_within(files: list[SourceFile], format: str | None, options: Options,
     found = False
     for file in files:
         name = None
-        with suppress(FileRefused, FileDamaged), broken_entries():
+        with suppress(FileDamaged), broken_entries():
             name = _recognise(file)
-        if name is None or format not in (None, name):
+        is_other_database = name == ios.NAME and not file.name.endswith(ios.ENDING)
+        if name is None or is_other_database or format not in (None, name):
             continue
         found = True
         if name == takeout.NAME:
@@ -124,7 +124,7 @@ def _unreadable(error: OSError) -> FileRefused:
 
 
 def _recognise(file: SourceFile) -> str | None:
-    """The format that the content shows without a doubt. Raises FileRefused."""
+    """The format that the content shows without a doubt."""
     with file.open() as opened:
         if ios.recognises(opened.read(HEAD_BYTES)):
             return ios.NAME
@@ -141,7 +141,7 @@ def _guess(file: SourceFile) -> str:
                 "it is the -wal of a database; import the file beside it, which has the same name without -wal"
             )
     with file.open() as opened:
-        head = read_head(opened).lstrip()
+        head = read_head(opened, "strict").lstrip()
     if not head:
         raise FileRefused("it is empty")
     if "<html" in head:

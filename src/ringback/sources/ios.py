@@ -20,6 +20,7 @@ from ringback.sources.android import known_name
 from ringback.sources.reading import LONGEST_ROW, FileDamaged, FileRefused, Options, SourceFile, SourceRow
 
 NAME: Final = "ios"
+ENDING: Final = ".storedata"
 MAGIC: Final = b"SQLite format 3\0"
 WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 

@@ -21,7 +21,7 @@ LONGEST_ROW: Final = 4_000_000
 """Characters of a row, beyond which a file is taken for damaged."""
 
 _NAMES: Final = {"utf-16": "UTF-16", "utf-8-sig": "UTF-8"}
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\n|\r(?!\Z))")
+_LINE_END: Final = re.compile(r"\r\n|\n|\r(?!\Z)")
 _BETWEEN_ITEMS: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -72,14 +72,15 @@ class FileDamaged(RingbackError):
     """A file whose rows up to here are good."""
 
 
-def pieces(file: BinaryIO) -> Iterator[str]:
+def pieces(file: BinaryIO, errors: str = "strict") -> Iterator[str]:
     """The text of a file, piece by piece. A byte order mark decides its encoding; without one it is UTF-8.
 
-    Raises FileRefused for bytes that can't be decoded, and FileDamaged where it ends inside a character.
+    `errors` says what becomes of bytes that can't be decoded, as Python names it. Raises FileRefused for them where it
+    is `strict`, and FileDamaged where the file ends inside a character.
     """
     head = file.read(len(codecs.BOM_UTF16))
     encoding = "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:
         yield decoder.decode(head)
         while piece := file.read(PIECE_BYTES):
@@ -92,11 +93,11 @@ def pieces(file: BinaryIO) -> Iterator[str]:
         raise FileDamaged("it ends inside a character; the calls before that are kept") from None
 
 
-def read_head(file: BinaryIO) -> str:
-    """The beginning of a file's text. Raises FileRefused."""
+def read_head(file: BinaryIO, errors: str = "replace") -> str:
+    """The beginning of a file's text. Raises FileRefused where `errors` is `strict`."""
     head = ""
     with suppress(FileDamaged):
-        for piece in pieces(file):
+        for piece in pieces(file, errors):
             head += piece
             if len(head) >= HEAD_CHARACTERS:
                 break
@@ -121,10 +122,11 @@ def lines(file: BinaryIO) -> Iterator[str]:
     """The lines of a file with their ends (of Unix, Windows or old Macs). Raises FileRefused, FileDamaged."""
     rest = ""
     for piece in pieces(file):
+        seen = max(len(rest) - 1, 0)  # a \r at the end, before a \n
         rest += piece
         place = 0
-        for match in _LINE.finditer(rest):
-            yield match[0]
+        for match in _LINE_END.finditer(rest, seen):
+            yield rest[place : match.end()]
             place = match.end()
         rest = rest[place:]
         _check_length(rest)
