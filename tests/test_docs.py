@@ -10,10 +10,11 @@ import pytest
 import typer
 
 from ringback import errors
-from ringback.calls.contract import _FIELDS
+from ringback.calls.contract import _FIELDS, EXPORTED
 from ringback.calls.query import ORDERS
 from ringback.cli import app
 from ringback.settings import SETTINGS
+from ringback.sources import SOURCES
 from ringback.web.app import ROUTES
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,12 @@ def test_errors_fields_and_orders() -> None:
     codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
     for word in {*codes - {"conflict"}, *_FIELDS, *ORDERS}:
         assert f"`{word}`" in API, word
+
+
+def test_sources_and_columns() -> None:
+    text = (ROOT / "docs" / "import.md").read_text("utf-8")
+    for word in {*SOURCES, *EXPORTED}:
+        assert f"`{word}`" in text, word
 
 
 def test_links_and_pictures_are_there() -> None:

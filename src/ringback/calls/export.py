@@ -17,7 +17,7 @@ import xlsxwriter
 from ringback.calls.contract import EXPORTED, KINDS, PRESENTATIONS
 from ringback.calls.query import CallQuery
 from ringback.db import Connection, Database, Row
-from ringback.sources.tables import guard
+from ringback.sources.tables import guard, guard_number
 
 FORMATS: Final = {
     "csv": "text/csv; charset=utf-8",
@@ -38,9 +38,9 @@ _COLUMNS: Final = (
 )
 _KIND_WORDS: Final = {number: word for word, number in KINDS.items()}
 _PRESENTATION_WORDS: Final = {number: word for word, number in PRESENTATIONS.items()}
-_TEXTS: Final = ("number", "name", "geo_location", "device", "sim_id", "source", "country_iso", "type_raw")
+_TEXTS: Final = ("name", "geo_location", "device", "sim_id", "source", "country_iso", "type_raw")
 _TEXT_PLACES: Final = tuple(place for place, name in enumerate(EXPORTED) if name in _TEXTS)
-_guard: Final = lru_cache(maxsize=50_000)(guard)
+_NUMBER: Final = list(EXPORTED).index("number")
 
 OnRows = Callable[[int], None]
 """Told how many rows have gone out."""
@@ -104,15 +104,17 @@ def _minute_text(minute: int) -> str:
 
 
 def _guarded(row: list[Any]) -> list[Any]:
+    if row[_NUMBER]:
+        row[_NUMBER] = guard_number(row[_NUMBER])
     for place in _TEXT_PLACES:
-        if row[place] is not None:
-            row[place] = _guard(row[place])
+        if row[place]:
+            row[place] = guard(row[place])
     return row
 
 
 def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    csv.writer(out).writerows(rows)
     return out.getvalue().encode()
 
 

@@ -221,7 +221,12 @@ def _read_row(place: int, raw: Any, cells: dict[str, str], options: Options) -> 
 
 def guard(text: str) -> str:
     """A text as an export writes it into a table, so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if GUARDED.match(text) and not PLAIN_NUMBER.fullmatch(text) else text
+    return f"'{text}" if GUARDED.match(text) else text
+
+
+def guard_number(number: str) -> str:
+    """The same of a number: one of digits after a `+` stays as it is."""
+    return number if PLAIN_NUMBER.fullmatch(number) else guard(number)
 
 
 def unguard(text: str) -> str:
