@@ -25,8 +25,8 @@ from ringback.imports import import_file
 from ringback.sources import SOURCES
 from ringback.sources.reading import Options
 from ringback.times import now_ms, zone
-from service import call, in_thread, make_customer, on_database
-from source_files import KINDS, Call, write_adb, write_csv, write_ios, write_takeout, write_termux
+from service import in_thread, make_customer, on_database
+from source_files import KINDS, Call, one_call, write_adb, write_csv, write_ios, write_takeout, write_termux
 from test_commands import Shell
 from test_import import CASES, counts, imported, listed, numbered, write
 from test_merge import stored_calls
@@ -206,11 +206,6 @@ def test_case_35_ios(shell: Shell, tmp_path: Path) -> None:
     assert (incoming["duration_sec"], incoming["geo_location"]) == (61, None)
     [missed] = listed(shell, "missed")
     assert (missed["number"], missed["name"]) == ("+12025550102", "Sample Person")
-
-
-def one_call(**more: Any) -> Call:
-    said = {"duration_sec": 0, "sim_id": "1", "country_iso": "US", "geo_location": None, "presentation": "allowed"}
-    return call(cached_name=None) | said | more
 
 
 def test_ios_file_with_its_wal_while_it_is_written(here: Shell, tmp_path: Path) -> None:

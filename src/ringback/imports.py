@@ -55,6 +55,7 @@ class Import(msgspec.Struct, frozen=True):
     state: str
     """`running`, `done`, `refused` or `interrupted`."""
     started_at: str
+    started_ms: int
     readable: int | None
     created: int
     updated: int
@@ -68,6 +69,13 @@ class Import(msgspec.Struct, frozen=True):
     def is_whole(self) -> bool:
         """Whether every row of the file was taken."""
         return self.state == "done" and not self.rejected and not self.damage
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been stored, from 0 to 1; None while it is still being read."""
+        if self.readable is None:
+            return None
+        return (self.created + self.updated + self.duplicate + self.withheld) / max(self.readable, 1)
 
 
 class Stopped(Exception):
@@ -182,6 +190,13 @@ class StagedFile:
         self._rows.close()
 
 
+def without_companions(files: list[Path]) -> list[Path]:
+    """The files without a `-wal` or `-shm` whose database is among them: they are read with it."""
+    return [
+        file for file in files if not (file.name.endswith(("-wal", "-shm")) and file.with_name(file.name[:-4]) in files)
+    ]
+
+
 async def import_file(
     database: Database,
     account_id: int,
@@ -270,7 +285,7 @@ async def _store(
     database: Database, account_id: int, number: int, staged: StagedFile, device: str, progress: Progress | None
 ) -> None:
     """Store a file's rows in whole batches, and count in each batch's transaction what became of them."""
-    names = staged.devices
+    names = await asyncio.to_thread(lambda: staged.devices)
 
     async def prepare(connection: Connection) -> dict[str, int]:
         await connection.execute(
@@ -282,7 +297,8 @@ async def _store(
 
     devices = await database.write(prepare, account_id)
     rows, done = staged.reports(), 0
-    while batch := list(islice(rows, ROWS_PER_COMMIT)):
+    # In a thread: the first row waits for the sorting of all.
+    while batch := await asyncio.to_thread(lambda: list(islice(rows, ROWS_PER_COMMIT))):
         await _store_batch(database, account_id, number, devices, batch, 0)
         if any(done < size <= done + len(batch) for size in ANALYZE_AFTER):
             await database.analyze()
@@ -343,7 +359,7 @@ def _import(account_id: int, row: Any) -> Import:
     id, name, format, state, started_ms, touched_ms, *more = row
     if state == "running" and touched_ms < now_ms() - SILENT_MS:
         state = "interrupted"
-    return Import(make_id(IMPORT, account_id, id), name, format, state, rfc3339(started_ms), *more)
+    return Import(make_id(IMPORT, account_id, id), name, format, state, rfc3339(started_ms), started_ms, *more)
 
 
 async def list_imports(connection: Connection, account_id: int, limit: int = 1_000) -> list[Import]:

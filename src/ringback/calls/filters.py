@@ -141,7 +141,7 @@ class Page(msgspec.Struct, frozen=True):
 
 async def filtered_page(database: Database, account: Account, filters: Filters, limit: int, offset: int) -> Page:
     """A page of the calls that are found, with their total."""
-    query = await _query(database, account, filters)
+    query = await filtered_query(database, account, filters)
     direction = "asc" if filters.oldest_first else "desc"
     rows = await query.page(database, COLUMNS, "call_date_ms", direction, limit, offset)
     if filters.are_counted:
@@ -165,7 +165,8 @@ async def find_call(connection: Connection, account_id: int, id: str) -> ListedC
     return ListedCall(*row) if row else None
 
 
-async def _query(database: Database, account: Account, filters: Filters) -> CallQuery:
+async def filtered_query(database: Database, account: Account, filters: Filters) -> CallQuery:
+    """The query of the calls that the filters let through."""
     local = zone(account.time_zone)
     query = CallQuery(account.id, filters.kinds)
     query.between(filters.first, filters.last, local)

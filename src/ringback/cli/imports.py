@@ -17,7 +17,16 @@ from ringback.cli.common import AccountName, Format, FormatOption, for_account, 
 from ringback.db import Connection, Database
 from ringback.errors import InvalidParameter
 from ringback.ids import IMPORT, read_id
-from ringback.imports import MOST_REJECTED_KEPT, RESULTS, Import, StagedFile, find_import, import_file, list_imports
+from ringback.imports import (
+    MOST_REJECTED_KEPT,
+    RESULTS,
+    Import,
+    StagedFile,
+    find_import,
+    import_file,
+    list_imports,
+    without_companions,
+)
 from ringback.sources.reading import FileRefused, Options
 from ringback.sources.tables import check_columns
 from ringback.times import utc_text, zone
@@ -64,9 +73,7 @@ def import_(
     local = zone(time_zone or found.time_zone)
     device = check_name(device, "A device's name") if device else ""
     whole = True
-    for file in files:
-        if file.name.endswith(("-wal", "-shm")) and file.with_name(file.name[:-4]) in files:
-            continue  # it is read with its database
+    for file in without_companions(files):
         options = Options(local, columns, lambda sentence, file=file: _say(file, sentence))  # type: ignore[misc]
         chosen = None if format == FileFormat.auto else format.value
         if dry_run:

@@ -80,10 +80,15 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A fault of the program. Its text may quote numbers and names, so the log has its kind and its places only."""
+    log_fault(request_id(request.scope), error)
+    return _server_error(request)
+
+
+def log_fault(id: str, error: BaseException) -> None:
+    """Log a fault of the program by the id of the request that led to it."""
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     kind = f"{type(error).__module__}.{type(error).__name__} {getattr(error, 'sqlstate', '')}".strip()
-    _log.error("request %s: %s\n  %s", request_id(request.scope), kind, "\n  ".join(places))
-    return _server_error(request)
+    _log.error("request %s: %s\n  %s", id, kind, "\n  ".join(places))
 
 
 def _server_error(request: Request[Any, Any, Any]) -> Response[Any]:

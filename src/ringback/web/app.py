@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from ringback.web.pages.access import (
 from ringback.web.pages.calls import call_page, calls_page, number_page
 from ringback.web.pages.developers import developers_page, end_key, make_key
 from ringback.web.pages.frame import YEAR_S
+from ringback.web.pages.imports import drop_files, import_page, imports_page
 from ringback.web.pages.overview import overview
 from ringback.web.pages.phones import (
     close_phone_gap,
@@ -100,6 +102,9 @@ ROUTES = [
     rename_phone,  # POST /phones/{id}/rename
     revoke_phone,  # POST /phones/{id}/revoke
     close_phone_gap,  # POST /phones/{id}/gaps/{gap}/close
+    imports_page,  # GET /imports
+    drop_files,  # POST /imports
+    import_page,  # GET /imports/{id}
     developers_page,  # GET /developers
     make_key,  # POST /developers/keys
     end_key,  # POST /developers/keys/{id}/revoke
@@ -130,7 +135,7 @@ ROUTES = [
 
 
 def create_app() -> Litestar:
-    """The ASGI application of one worker; `state.database` is open while it runs."""
+    """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its tasks."""
     return Litestar(
         route_handlers=[
             *ROUTES,
@@ -160,7 +165,11 @@ def create_app() -> Litestar:
 @asynccontextmanager
 async def _database(app: Litestar) -> AsyncIterator[None]:
     app.state.database = await open_database(app.state.settings.database_url)
+    app.state.imports = set()
     try:
         yield
     finally:
+        for task in app.state.imports:
+            task.cancel()
+        await asyncio.gather(*app.state.imports, return_exceptions=True)
         await app.state.database.close()

@@ -8,15 +8,18 @@ from typing import Any, Final
 
 from litestar import Response
 from litestar.datastructures import State
+from litestar.response import Stream
 
 from ringback.accounts import Account, check_not_expired
-from ringback.calls.filters import Filters, ListedCall, filtered_page, find_call, read_filters
+from ringback.calls.export import FORMATS, export_calls
+from ringback.calls.filters import Filters, ListedCall, filtered_page, filtered_query, find_call, read_filters
 from ringback.calls.numbers import Number, find_number, names_of_key
 from ringback.calls.parameters import integer
 from ringback.db import Connection, Database
 from ringback.devices import list_devices
 from ringback.errors import ApiExpired, InvalidParameter, NotFound
-from ringback.web.pages.frame import PageRequest, page, render
+from ringback.times import local_text, now_ms, zone
+from ringback.web.pages.frame import HEADERS, PageRequest, page, render
 from ringback.web.pages.language import N_
 from ringback.web.query import Query
 
@@ -87,6 +90,9 @@ async def _list(request: PageRequest, state: State, template: str, fixed: Filter
         wrong = error.detail.split(" ", 1)[0]
     if fixed.key_hash is not None:
         filters = _with_key(filters, fixed.key_hash)
+    format = _given(query, "format")
+    if format in FORMATS and not wrong:
+        return await _export(database, account, filters, format)
     found = await filtered_page(database, account, filters, ROWS, (number - 1) * ROWS)
     devices = {device.number: device for device in await database.read(lambda c: list_devices(c, account.id))}
     given = {name: value for name in PARAMETERS if (value := _given(query, name))}
@@ -95,6 +101,15 @@ async def _list(request: PageRequest, state: State, template: str, fixed: Filter
         given=defaultdict(str, given), number=number, rows=ROWS, devices=devices, kinds=KIND_NAMES, wrong=wrong,
         has_more=bool(given.keys() - {"q", "kind", "device"}), is_empty=not given and found.total == 0, **context,
     )  # fmt: skip
+
+
+async def _export(database: Database, account: Account, filters: Filters, format: str) -> Stream:
+    """All calls of the list as a file."""
+    calls = await filtered_query(database, account, filters)
+    pieces = export_calls(database, calls, format, newest_first=not filters.oldest_first)
+    day = local_text(now_ms(), zone(account.time_zone))[:10]
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="calls-{day}.{format}"'}
+    return Stream(pieces, media_type=FORMATS[format], headers=headers)
 
 
 def _with_key(filters: Filters, key_hash: int) -> Filters:

@@ -63,6 +63,7 @@ NAVIGATION: Final = (
     ("/", N_("Overview"), "o"),
     ("/calls", N_("Calls"), "c"),
     ("/phones", N_("Phones"), "p"),
+    ("/imports", N_("Imports"), "i"),
     ("/developers", N_("Developers"), "d"),
     ("/settings", N_("Settings"), "s"),
 )
