@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign lint messages bench pictures clean
+.PHONY: run test system campaign fuzz lint messages bench pictures clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -22,6 +22,10 @@ system:
 # 30 simulated days of five phones; SEED=n repeats a run, ENGINE=postgresql takes the other database.
 campaign: .venv/installed-dev system
 	DAYS=$(or $(DAYS),30) $(BIN)/pytest tests/test_campaign.py -n0 -rP --timeout=0 -k days
+
+# 10,000 mutated files of all sources; FILES=n for another count.
+fuzz: .venv/installed-dev
+	PYTHONPATH=tests $(BIN)/python tests/fuzz_files.py $(or $(FILES),10000)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Prints what an import costs on each database, how fast pages are, and what the phone agent does.
 
-PAGE_CALLS=1000000 measures pages of a large account, which takes minutes to fill.
+CALLS=1000000 imports and exports as many; PAGE_CALLS=1000000 measures pages of a large account, which takes minutes
+to fill.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from postgresql import new_database, postgresql_server
 from ringback.accounts import find_account
 from ringback.agent_archive import build_archive
 from ringback.pairing import create_code
-from service import RINGBACK, Service, environment, make_member, on_database, run
+from service import RINGBACK, Service, call, environment, make_member, on_database, run
 from termux.simulator import Phone
 
-CALLS = 100_000
+CALLS = int(os.environ.get("CALLS") or 100_000)
+"""Calls of the file that is imported and exported."""
+
 PAGE_CALLS = int(os.environ.get("PAGE_CALLS") or 100_000)
 """Calls of the account whose pages are measured: three years of them, up to now."""
 
@@ -68,6 +71,46 @@ def measure(url: str, file: Path) -> tuple[float, int]:
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
     return time.perf_counter() - started, usage.ru_maxrss * 1_024
+
+
+def measure_export(url: str, folder: Path, format: str) -> tuple[float, int]:
+    """Seconds and the largest memory (bytes) of `ringback export`, as one process from start to end."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        (*RINGBACK, "export", "--account", "bench", "--format", format, "-o", str(folder / f"calls.{format}")),
+        env=environment(RINGBACK_DATABASE_URL=url),
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    return time.perf_counter() - started, usage.ru_maxrss * 1_024
+
+
+def measure_sync_beside_imports(url: str, files: list[Path]) -> None:
+    """How long a phone's sync takes while two imports of other accounts run on the same database."""
+    service = Service(url)
+    try:
+        customer = service.customer()
+        importers = []
+        for n, file in enumerate(files):
+            assert run("account", "create", f"beside {n}", RINGBACK_DATABASE_URL=url).returncode == 0
+            importers.append(
+                subprocess.Popen(
+                    (*RINGBACK, "import", str(file), "--account", f"beside {n}"),
+                    env=environment(RINGBACK_DATABASE_URL=url),
+                    stdout=subprocess.DEVNULL,
+                )
+            )
+        seconds: list[float] = []
+        while any(importer.poll() is None for importer in importers):
+            number = f"+3247{len(seconds):07}"
+            started = time.perf_counter()
+            service.send(customer.token, *(call(number, date_ms=1_761_231_000_000 + 1_000 * n) for n in range(50)))
+            seconds.append(time.perf_counter() - started)
+            time.sleep(0.02)
+        slowest, middle = 1_000 * max(seconds), 1_000 * median(seconds)
+        print(f"a sync of 50 calls beside two imports: {middle:.0f} ms, at worst {slowest:.0f} ms of {len(seconds)}")
+    finally:
+        service.stop()
 
 
 def measure_pages(folder: Path, engine: str, url: str) -> None:
@@ -142,6 +185,10 @@ def main() -> None:
         for engine, url in (("SQLite", f"sqlite:///{folder}/bench.db"), ("PostgreSQL", new_database(server))):
             seconds, memory = measure(url, file)
             print(f"import into {engine}: {CALLS / seconds:,.0f} calls/s, {memory / 1e6:,.0f} MB")
+            for format in ("csv", "jsonl", "xlsx"):
+                seconds, memory = measure_export(url, Path(folder), format)
+                print(f"export from {engine}, {format}: {CALLS / seconds:,.0f} calls/s, {memory / 1e6:,.0f} MB")
+            measure_sync_beside_imports(url, [file, file])
         for engine, url in (("SQLite", f"sqlite:///{folder}/pages.db"), ("PostgreSQL", new_database(server))):
             measure_pages(Path(folder), engine, url)
         measure_agent(Path(folder))
