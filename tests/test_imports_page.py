@@ -36,13 +36,16 @@ def shop(service: Service) -> Customer:
 def dropped(service: Service, customer: Customer, *files: tuple[str, bytes], **fields: str) -> list[str]:
     """Drop files as a member; what the history says of each, newest first, when all have come in."""
     with browser(service, make_member(service.database_url, customer.id, "member")) as client:
+        before = client.get("/imports").text.count("<tr>")
         answer = client.post("/imports", files=[("files", file) for file in files], data=fields)
         assert (answer.status_code, answer.headers["location"]) == (303, "/imports"), answer.text
         deadline = time.monotonic() + 60
         while True:
             rows = re.findall("<tr>(.*?)</tr>", client.get("/imports").text, re.DOTALL)[1:]
             texts = [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in rows]
-            if len(texts) >= len(files) and not any("%" in text or "Being read" in text for text in texts):
+            if len(texts) + 1 >= max(before, 1) + len(files) and not any(
+                "%" in text or "Being read" in text for text in texts
+            ):
                 return texts
             assert time.monotonic() < deadline, texts
             time.sleep(0.05)
@@ -147,14 +150,14 @@ def test_the_list_goes_out(service: Service, shop: Customer) -> None:
         link = re.search(r'href="(/numbers/[^"?]+)"', client.get("/calls?q=+32470000001").text)
         assert link
         assert client.get(f"{link[1]}?format=csv").text.count("\n") == 2
-        assert client.get("/calls?format=csv&hour=99").status_code == 400
+        assert client.get("/calls?format=csv&sort=sideways").status_code == 400
         assert "<html" in client.get("/calls?format=pdf").text
 
 
 def test_every_call_of_a_long_list_goes_out_once(service: Service, shop: Customer) -> None:
-    calls = random_calls(random.Random(5), 12_000)
-    for start in range(0, len(calls), 4_000):
-        service.send(shop.token, *({**one, "source": "provider"} for one in calls[start : start + 4_000]))
+    calls = random_calls(random.Random(5), 6_000)
+    for start in range(0, len(calls), 2_000):
+        service.send(shop.token, *({**one, "source": "provider"} for one in calls[start : start + 2_000]))
     with browser(service, make_member(service.database_url, shop.id, "viewer")) as client:
         for sort in ("", "&sort=started_at"):
             rows = list(csv.DictReader(io.StringIO(client.get(f"/calls?format=csv{sort}").text, newline="")))
@@ -181,7 +184,7 @@ def test_drop_a_file_read_its_rejected_rows_and_bring_its_export_back(
     chromium: Browser, own: Service, tmp_path: Path
 ) -> None:
     member = make_member(own.database_url, own.customer().id, "member")
-    file = tmp_path / f"{new_name()}.xml"
+    file = tmp_path / f"{new_name('calls')}.xml"
     file.write_bytes(FILE)
     with opened(chromium, own, member, accept_downloads=True) as page:
         page.goto("/imports")

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import expected_calls, identity
+from ringback.accounts import create_account
 from ringback.calls.contract import parse_report
 from ringback.calls.store import take_in
 from ringback.cli.imports import FileFormat
@@ -97,7 +98,7 @@ async def bring_in(url: str, account_id: int, steps: list[Path | list[dict[str, 
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_every_source_in_any_order_gives_each_call_once(shared_url: str, tmp_path_factory: Any, seed: int) -> None:
     generator = random.Random(seed)
     calls = random_calls(generator, 2_000)
@@ -161,15 +162,25 @@ def test_every_format_can_be_named() -> None:
     assert {format.value for format in FileFormat} == {"auto", *SOURCES}
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_source_by_its_content_and_by_its_name(here: Shell, tmp_path: Path, name: str) -> None:
-    calls = [one for one in random_calls(random.Random(7), 60) if one["type"] in KINDS[name].kinds]
-    file = tmp_path / "file"
-    KINDS[name].write(file, calls)
-    format = {"xml": "sms_backup_restore", "zip": "sms_backup_restore"}.get(name, name)
-    assert counts(imported(here, file))["created"] == len(calls)
-    assert counts(imported(here, file, format=format))["duplicate"] == len(calls)
-    assert here.json("imports", "--account", "shop")[0]["format"] == format
+def test_a_source_by_its_content_and_by_its_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ringback.db"
+
+    async def bring_all_in() -> None:
+        database = await open_database(url)
+        account = await database.write(lambda c: create_account(c, "shop"))
+        options = Options(zone("UTC"), {}, print)
+        for name, kind in KINDS.items():
+            calls = [one for one in random_calls(random.Random(7), 60) if one["type"] in kind.kinds]
+            file = tmp_path / "file"
+            kind.write(file, calls)
+            format = {"xml": "sms_backup_restore", "zip": "sms_backup_restore"}.get(name, name)
+            by_content = await import_file(database, account.id, file, options, device=name)
+            by_name = await import_file(database, account.id, file, options, device=name, format=format)
+            assert (by_content.format, by_content.created) == (format, len(calls))
+            assert (by_name.format, by_name.duplicate) == (format, len(calls))
+        await database.close()
+
+    in_thread(bring_all_in())
 
 
 def test_case_25_types(shell: Shell) -> None:

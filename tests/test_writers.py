@@ -131,13 +131,13 @@ def test_the_control_loses(database_url: str, monkeypatch: pytest.MonkeyPatch) -
         service = Service(database_url, "--workers", "2", program=(*HASTY, "serve"))
         try:
             customer = service.customer()
-            token = new_phone(service, customer.id, "phone")
             acknowledged: list[Call] = []
             threading.Timer(0.7, service.kill).start()
-            send_all(service.url, token, 0, acknowledged, once=True)
+            send_all(service.url, customer.token, 0, acknowledged, once=True)
             service.process.wait()
         finally:
-            service.kill()
+            if service.process.poll() is None:
+                service.kill()
         if set(acknowledged) - set(stored_calls(database_url, customer.id)):
             return
     raise AssertionError("the control lost nothing")

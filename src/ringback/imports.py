@@ -197,30 +197,37 @@ def without_companions(files: list[Path]) -> list[Path]:
     ]
 
 
+async def begin_import(database: Database, account_id: int, name: str) -> int:
+    """Note that a file of a name is about to come in; returns the import's number. Raises NotFound."""
+    return await database.write(lambda c: _begin(c, account_id, name), account_id)
+
+
 async def import_file(
     database: Database,
     account_id: int,
     path: Path,
     options: Options,
     *,
-    name: str = "",
+    number: int | None = None,
     device: str = "",
     format: str | None = None,
     progress: Progress | None = None,
 ) -> Import:
     """Bring the calls of a file in, and keep what became of it; returns that.
 
-    `name` is what people call the file, `device` the name of the phone whose calls they are. Interrupted, it leaves
-    whole batches, and a second run finishes the rest. Raises InvalidParameter where it is not clear whose calls they
-    are, NotFound where the account has been deleted.
+    `number` is that of an import that has been begun, `device` the name of the phone whose calls they are. Interrupted,
+    it leaves whole batches, and a second run finishes the rest. Raises InvalidParameter where it is not clear whose
+    calls they are, NotFound where the account has been deleted.
     """
-    number = await database.write(lambda c: _begin(c, account_id, name or path.name), account_id)
+    if number is None:
+        number = await begin_import(database, account_id, path.name)
+    found = make_id(IMPORT, account_id, number)
     try:
         staged = await _stage(database, account_id, number, path, format, options, device, progress)
     except FileRefused as refusal:
         detail = refusal.detail
         await database.write(lambda c: _end(c, account_id, number, "refused", detail), account_id)
-        return await database.read(lambda c: find_import(c, account_id, make_id(IMPORT, account_id, number)))
+        return await database.read(lambda c: find_import(c, account_id, found))
     except (Exception, asyncio.CancelledError) as error:
         await _give_up(database, account_id, number, error)
         raise
@@ -233,7 +240,7 @@ async def import_file(
         raise
     finally:
         staged.close()
-    return await database.read(lambda c: find_import(c, account_id, make_id(IMPORT, account_id, number)))
+    return await database.read(lambda c: find_import(c, account_id, found))
 
 
 async def _give_up(database: Database, account_id: int, number: int, error: BaseException) -> None:

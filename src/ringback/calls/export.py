@@ -20,8 +20,8 @@ from ringback.db import Connection, Database, Row
 from ringback.sources.tables import guard, guard_number
 
 FORMATS: Final = {
-    "csv": "text/csv; charset=utf-8",
-    "jsonl": "application/jsonl; charset=utf-8",
+    "csv": "text/csv",
+    "jsonl": "application/jsonl",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 """What calls can go out as, each with its media type."""

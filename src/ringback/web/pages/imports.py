@@ -18,7 +18,7 @@ from ringback.db import Connection
 from ringback.devices import Device, list_devices
 from ringback.errors import InvalidParameter, RingbackError
 from ringback.ids import IMPORT, read_id
-from ringback.imports import Import, find_import, import_file, list_imports, without_companions
+from ringback.imports import Import, begin_import, find_import, import_file, list_imports, without_companions
 from ringback.sources.reading import Options
 from ringback.times import zone
 from ringback.web.answers import log_fault, request_id
@@ -101,7 +101,8 @@ async def drop_files(request: PageRequest, state: State) -> Page:
     finally:
         for file in files:
             await file.close()
-    work = _bring_in(state, account.id, folder, paths, device, options, request_id(request.scope))
+    begun = {path: await begin_import(state.database, account.id, path.name) for path in without_companions(paths)}
+    work = _bring_in(state, account.id, folder, begun, device, options, request_id(request.scope))
     task = asyncio.create_task(work)
     state.imports.add(task)
     task.add_done_callback(state.imports.discard)
@@ -134,16 +135,16 @@ async def _bring_in(
     state: State,
     account_id: int,
     folder: TemporaryDirectory[str],
-    paths: list[Path],
+    begun: dict[Path, int],
     device: str,
     options: Options,
     request: str,
 ) -> None:
     """Bring the files of a folder in, together; then the folder goes. The history says what is wrong with one."""
 
-    async def bring_in(path: Path) -> None:
+    async def bring_in(path: Path, number: int) -> None:
         try:
-            await import_file(state.database, account_id, path, options, device=device)
+            await import_file(state.database, account_id, path, options, number=number, device=device)
         except RingbackError:
             return
         except Exception as error:
@@ -151,7 +152,7 @@ async def _bring_in(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for path in without_companions(paths):
-                group.create_task(bring_in(path))
+            for path, number in begun.items():
+                group.create_task(bring_in(path, number))
     finally:
         await asyncio.to_thread(folder.cleanup)

@@ -37,7 +37,7 @@ document.addEventListener("alpine:init", () => {
           bar.hidden = true;
           this.said = "";
         } else {
-          this.failed(page.querySelector(".wrong:not(:empty), main p")?.textContent);
+          this.failed((page.querySelector(".wrong:not(:empty)") ?? page.querySelector("main p"))?.textContent);
         }
       };
       request.onerror = () => this.failed("");
