@@ -19,7 +19,7 @@ from ringback.calls.matching import identify
 from ringback.calls.store import take_in
 from ringback.db import Connection, Database
 from ringback.devices import import_device, import_device_name
-from ringback.errors import InvalidParameter, NotFound, RingbackError
+from ringback.errors import InvalidParameter, NotFound, RingbackError, Unavailable
 from ringback.ids import IMPORT, make_id, read_id
 from ringback.sources import Part, read_parts
 from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceRow
@@ -110,6 +110,9 @@ class StagedFile:
                 taken = [self._read_part(*part) for part in enumerate(read_parts(path, format, options, on_read))]
             if not any(taken):
                 raise FileRefused("; ".join(self.damages))
+        except apsw.Error:
+            self.close()
+            raise Unavailable("The disk for temporary files is full or broken; make room, or set TMPDIR.") from None
         except BaseException:
             self.close()
             raise

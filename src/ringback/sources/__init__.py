@@ -12,6 +12,8 @@ from ringback.sources.archives import broken_entries, files_in_folder, files_in_
 from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceFile, SourceRow, read_head
 
 HEAD_BYTES: Final = 16
+ROWS_PER_WORD: Final = 500
+"""Rows after which who waits is told how far the reading is."""
 
 
 class Source(NamedTuple):
@@ -112,8 +114,9 @@ def _watched(
     rows: Iterator[SourceRow], position: Callable[[], int], on_read: Callable[[int], None]
 ) -> Iterator[SourceRow]:
     try:
-        for row in rows:
-            on_read(position())
+        for number, row in enumerate(rows):
+            if number % ROWS_PER_WORD == 0:
+                on_read(position())
             yield row
     except OSError as error:
         raise _unreadable(error) from None
