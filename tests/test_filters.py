@@ -300,4 +300,4 @@ def test_nothing_yet(service: Service) -> None:
         for path in ("/", "/calls"):
             text = browser.get(path).text
             assert 'href="/phones">Pair a phone' in text
-            assert "ringback import" in text
+            assert 'href="/imports">Imports' in text

@@ -17,7 +17,7 @@ from ringback.accounts import check_name, next_number
 from ringback.calls.contract import BadReport, CallReport, is_too_deep, parse_report
 from ringback.calls.matching import identify
 from ringback.calls.store import take_in
-from ringback.db import Connection, Database
+from ringback.db import Connection, Database, T
 from ringback.devices import import_device, import_device_name
 from ringback.errors import InvalidParameter, NotFound, RingbackError, Unavailable
 from ringback.ids import IMPORT, make_id, read_id
@@ -295,7 +295,7 @@ async def _store(
     database: Database, account_id: int, number: int, staged: StagedFile, device: str, progress: Progress | None
 ) -> None:
     """Store a file's rows in whole batches, and count in each batch's transaction what became of them."""
-    names = await asyncio.to_thread(lambda: staged.devices)
+    names = await _in_thread(lambda: staged.devices)
 
     async def prepare(connection: Connection) -> dict[str, int]:
         await connection.execute(
@@ -308,7 +308,7 @@ async def _store(
     devices = await database.write(prepare, account_id)
     rows, done = staged.reports(), 0
     # In a thread: the first row waits for the sorting of all.
-    while batch := await asyncio.to_thread(lambda: list(islice(rows, ROWS_PER_COMMIT))):
+    while batch := await _in_thread(lambda: list(islice(rows, ROWS_PER_COMMIT))):
         await _store_batch(database, account_id, number, devices, batch, 0)
         if any(done < size <= done + len(batch) for size in ANALYZE_AFTER):
             await database.analyze()
@@ -318,6 +318,15 @@ async def _store(
         await asyncio.sleep(PAUSE_SECONDS)
     more = staged.rejected_count - len(staged.rejected)
     await _store_batch(database, account_id, number, devices, staged.rejected, more)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run work in a thread; who is interrupted still waits for its end, since it uses what is closed then."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait((task,))
 
 
 async def _store_batch(
