@@ -35,10 +35,26 @@ def test_looking_calls_and_parties_up(connection: apsw.Connection) -> None:
     assert step.endswith(
         "calls_undecided (account_id=? AND device_id=? AND direction=? AND other_second=? AND key_hash=?)"
     )
+    [step] = plan(connection, store.FIND_TOMBSTONE_AT_SECOND)
+    assert step.endswith("device_id=? AND direction=? AND second=? AND key_hash=?)")
+    [step] = plan(connection, store.FIND_TOMBSTONE_AT_OTHER_SECOND)
+    assert step.endswith("direction=? AND other_second=? AND key_hash=?)")
     [step] = plan(connection, store.FIND_PARTY)
     assert "(account_id=? AND id=?)" in step
     [step] = plan(connection, store.FIND_PARTY_ID)
     assert "(account_id=? AND digest=?)" in step
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("kinds", [[], ["missed"]])
+def test_calls_after_one_walk_the_order_of_time(
+    connection: apsw.Connection, kinds: list[str], newest_first: bool
+) -> None:
+    sql, _ = CallQuery(1, kinds).after_sql("c.id", (1, 1), newest_first=newest_first)
+    steps = plan(connection, sql)
+    assert re.match(r"SEARCH c USING (COVERING )?INDEX calls_by_(moment|date) \(account_id=\? AND ", steps[0]), steps
+    assert "at_ms" in steps[0], steps
+    assert len(steps) == 2, steps
 
 
 def test_filters_walk_the_order_of_time(connection: apsw.Connection) -> None:

@@ -13,21 +13,23 @@ from ringback.db import Connection
 from ringback.errors import CursorExpired, InvalidParameter
 
 _CHECK_BYTES: Final = 16
-_FORM: Final = re.compile(b"([a-z_]+):([0-9]{1,18}):([0-9a-f]+):([0-9]{1,18})")
+_FORM: Final = re.compile(rb"([a-z0-9_.]+):([0-9]{1,18}):([0-9a-f]+):([0-9]{1,18}(?:,[0-9]{1,18})*)")
 
 
-async def make_cursor(connection: Connection, purpose: str, account_id: int, position: int) -> str:
+async def make_cursor(connection: Connection, purpose: str, account_id: int, *position: int) -> str:
     """The cursor of a position, with a check value against made-up ones."""
     history, secret = await _installation(connection)
-    named = f"{purpose}:{account_id}:{history}:{position}".encode()
+    named = f"{purpose}:{account_id}:{history}:{','.join(map(str, position))}".encode()
     return base64.urlsafe_b64encode(_check_value(secret, named) + named).decode().rstrip("=")
 
 
-async def read_cursor(connection: Connection, purpose: str, account_id: int, cursor: str, newest: int) -> int:
+async def read_cursor(
+    connection: Connection, purpose: str, account_id: int, cursor: str, newest: int | None = None
+) -> tuple[int, ...]:
     """The position of a cursor.
 
     Raises InvalidParameter where it was altered, made up or belongs elsewhere; CursorExpired where it is of another
-    history or beyond `newest`, the last position there is.
+    history or beyond `newest`, the last position there is, where the list has one.
     """
     history, secret = await _installation(connection)
     try:
@@ -39,9 +41,10 @@ async def read_cursor(connection: Connection, purpose: str, account_id: int, cur
     genuine = hmac.compare_digest(raw[:_CHECK_BYTES], _check_value(secret, named))
     if not match or not genuine or (match[1].decode(), int(match[2])) != (purpose, account_id):
         raise InvalidParameter("cursor must be one that this list gave; leave it out to begin anew.")
-    if match[3].decode() != history or int(match[4]) > newest:
+    position = tuple(map(int, match[4].split(b",")))
+    if match[3].decode() != history or (newest is not None and position[0] > newest):
         raise CursorExpired("The cursor is of another state of the database; leave it out to begin anew.")
-    return int(match[4])
+    return position
 
 
 async def _installation(connection: Connection) -> tuple[str, str]:

@@ -7,11 +7,14 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+import phonenumbers
+
 from ringback.agent.text import clean_number, digits, fold, number_key, number_key_digest, trim
 
 __all__ = [
     "clean_number",
     "digits",
+    "e164",
     "fold",
     "is_storable",
     "number_key",
@@ -35,6 +38,18 @@ def number_query_digits(query: str) -> str:
     if all(c.isdecimal() or c in _NUMBER_MARKS or unicodedata.category(c) in ("Zs", "Pd") for c in query):
         return digits(query)
     return ""
+
+
+@lru_cache(maxsize=20_000)
+def e164(number: str, country_iso: str | None) -> str | None:
+    """The number in the form of E.164, read in its country where it has no `+`; None where it is no valid one."""
+    try:
+        parsed = phonenumbers.parse(number, (country_iso or "").upper() or None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 @lru_cache(maxsize=20_000)

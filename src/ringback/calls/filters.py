@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,11 @@ from ringback.calls.query import CallQuery, moment_clauses
 from ringback.db import Connection, Database
 from ringback.errors import InvalidParameter
 from ringback.ids import CALL, DEVICE, NUMBER, make_id, read_id
-from ringback.times import QUARTER_MS, zone
+from ringback.text import e164
+from ringback.times import QUARTER_MS, rfc3339, zone
+
+MOST_NUMBER: Final = 10**17
+"""Beyond the number of any call."""
 
 MOST_COUNTED: Final = 10_000
 """A total that no stored count gives is counted up to this."""
@@ -24,7 +28,8 @@ _PRESENTATION_WORDS: Final = {number: word for word, number in PRESENTATIONS.ite
 
 COLUMNS: Final = (
     "c.account_id, c.id, c.device_id, c.kind, p.number, p.name, p.geo_location, c.at_ms, c.precise, c.duration_s,"
-    " c.presentation, c.country_iso, c.sim_id, c.type_raw, c.source, c.created_ms, c.party_id, c.key_hash"
+    " c.presentation, c.country_iso, c.sim_id, c.type_raw, c.source, c.created_ms, c.party_id, c.key_hash,"
+    " c.updated_ms, c.change"
 )
 
 
@@ -49,6 +54,8 @@ class ListedCall(msgspec.Struct, frozen=True):
     created_ms: int
     party_id: int
     key_hash: int
+    updated_ms: int
+    change: int
 
     @property
     def id(self) -> str:
@@ -69,6 +76,30 @@ class ListedCall(msgspec.Struct, frozen=True):
     def presentation(self) -> str | None:
         """How its number may be shown, as a word."""
         return _PRESENTATION_WORDS.get(self.presentation_number or 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call as `/v1` answers it."""
+        return {
+            "id": self.id,
+            "device_id": make_id(DEVICE, self.account_id, self.device_number),
+            "kind": self.kind,
+            "number": self.number,
+            "number_e164": e164(self.number, self.country_iso),
+            "name": self.name,
+            "geo_location": self.geo_location,
+            "started_at": rfc3339(self.at_ms),
+            "started_at_ms": self.at_ms,
+            "precision": "ms" if self.precise else "s",
+            "duration_sec": self.duration_sec,
+            "presentation": self.presentation,
+            "country_iso": self.country_iso,
+            "sim_id": self.sim_id,
+            "type_raw": self.type_raw,
+            "source": self.source,
+            "created_at": rfc3339(self.created_ms),
+            "updated_at": rfc3339(self.updated_ms),
+            "change": self.change,
+        }
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,12 +175,38 @@ async def filtered_page(database: Database, account: Account, filters: Filters, 
     query = await filtered_query(database, account, filters)
     direction = "asc" if filters.oldest_first else "desc"
     rows = await query.page(database, COLUMNS, "call_date_ms", direction, limit, offset)
+    return Page([ListedCall(*row) for row in rows], *await total_of(database, account, filters))
+
+
+async def total_of(database: Database, account: Account, filters: Filters) -> tuple[int, bool]:
+    """How many calls are found, and whether that is exact: some are counted up to MOST_COUNTED alone."""
     if filters.are_counted:
-        total, exact = await _stored_total(database, account, filters), True
-    else:
-        found = await query.count(database, MOST_COUNTED)
-        total, exact = min(found, MOST_COUNTED), found <= MOST_COUNTED
-    return Page([ListedCall(*row) for row in rows], total, exact)
+        return await _stored_total(database, account, filters), True
+    query = await filtered_query(database, account, filters)
+    found = await query.count(database, MOST_COUNTED)
+    return min(found, MOST_COUNTED), found <= MOST_COUNTED
+
+
+async def calls_after(
+    database: Database, account: Account, filters: Filters, last: tuple[int, ...] | None, limit: int
+) -> tuple[list[ListedCall], tuple[int, int] | None]:
+    """At most so many calls that follow a position, by date, and the position after them; None at the end.
+
+    A position is a moment (ms) and the number of a call. A page ends between two seconds where it can, since a call
+    may still move within its second, when its milliseconds become known.
+    """
+    query = await filtered_query(database, account, filters)
+    newest_first = not filters.oldest_first
+    after = (last[0], last[1]) if last else None
+    rows = await query.by_date_after(database, COLUMNS, after, limit + 1, newest_first=newest_first)
+    found = [ListedCall(*row) for row in rows]
+    if len(found) <= limit:
+        return found, None
+    second = found[limit].at_ms // 1_000
+    page = [call for call in found[:limit] if call.at_ms // 1_000 != second]
+    if not page:
+        return found[:limit], (found[limit - 1].at_ms, found[limit - 1].number_of_call)
+    return page, (second * 1_000 + 1_000, 0) if newest_first else (second * 1_000 - 1, MOST_NUMBER)
 
 
 async def find_call(connection: Connection, account_id: int, id: str) -> ListedCall | None:

@@ -6,7 +6,12 @@ import re
 from typing import Any, Final, NamedTuple
 
 from ringback.calls.contract import LONGEST_TEXT
-from ringback.calls.store import FIND_AT_OTHER_SECOND, FIND_AT_SECOND
+from ringback.calls.store import (
+    FIND_AT_OTHER_SECOND,
+    FIND_AT_SECOND,
+    FIND_TOMBSTONE_AT_OTHER_SECOND,
+    FIND_TOMBSTONE_AT_SECOND,
+)
 from ringback.db import Connection
 from ringback.errors import InvalidParameter, PayloadTooLarge
 from ringback.text import is_storable
@@ -86,10 +91,12 @@ async def find_missing(connection: Connection, account_id: int, device_id: int, 
     places = [(row.direction, second, row.key_hash) for row in rows for second in row.seconds]
     asked = [(account_id, device_id, *place) for place in sorted(set(places))]
     here: dict[tuple[int, int, int], dict[int, int]] = {}
-    for direction, second, key_hash, occurrence, id, *_ in await connection.fetch_many(FIND_AT_SECOND, asked):
-        here.setdefault((direction, second, key_hash), {})[occurrence] = id
+    # A call that was deleted counts as here.
+    finds = [FIND_AT_SECOND, FIND_TOMBSTONE_AT_SECOND]
     if any(len(row.seconds) > 1 for row in rows):
-        for direction, second, key_hash, occurrence, id, *_ in await connection.fetch_many(FIND_AT_OTHER_SECOND, asked):
+        finds += [FIND_AT_OTHER_SECOND, FIND_TOMBSTONE_AT_OTHER_SECOND]
+    for find in finds:
+        for direction, second, key_hash, occurrence, id, *_ in await connection.fetch_many(find, asked):
             here.setdefault((direction, second, key_hash), {})[occurrence] = id
 
     missing, taken = set(), set()

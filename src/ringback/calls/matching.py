@@ -39,6 +39,8 @@ class Call(msgspec.Struct):
     """Whether what others see of it changed."""
     touched: bool = False
     """Whether anything that is stored of it did."""
+    deleted: bool = False
+    """Whether only its tombstone is left: it stays deleted."""
     counted: tuple[int, int] | None = None
     """The kind and quarter of an hour under which it is counted; None where it is not yet."""
 

@@ -159,6 +159,13 @@ class CallQuery:
         self, database: Database, columns: str, last: tuple[int, int] | None, limit: int, *, newest_first: bool = False
     ) -> list[Row]:
         """The calls that follow one, given by its moment (ms) and number, in the order of time."""
+        sql, values = self.after_sql(columns, last, newest_first=newest_first)
+        return await database.read_long(lambda connection: connection.fetch(sql, *values, limit))
+
+    def after_sql(
+        self, columns: str, last: tuple[int, int] | None, *, newest_first: bool = False
+    ) -> tuple[str, list[Any]]:
+        """The statement of these calls, and its values save the last, which is the limit."""
         values, clauses = [*self._values], [*self._clauses]
         order, sign = ("desc", "<") if newest_first else ("asc", ">")
         if last:
@@ -168,7 +175,7 @@ class CallQuery:
             f"select {columns} from calls c join parties p on p.account_id = c.account_id and p.id = c.party_id"
             f" where {' and '.join(clauses)} order by c.at_ms {order}, c.id {order} limit ${len(values) + 1}"
         )
-        return await database.read_long(lambda connection: connection.fetch(sql, *values, limit))
+        return sql, values
 
     async def page(
         self, database: Database, columns: str, sort_by: str, sort_dir: str, limit: int, offset: int

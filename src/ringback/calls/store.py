@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from ringback.calls.merge import Facts, facts_of, forget_moment, merge, new_near
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
 from ringback.errors import NotFound
-from ringback.ids import CALL, make_id
+from ringback.ids import CALL, make_id, read_id
 from ringback.text import digits, fold, number_key_hash
 from ringback.times import QUARTER_MS
 
@@ -36,6 +36,10 @@ class _Counters(NamedTuple):
     last_party: int
     last_change: int
     last_rejected: int
+
+
+_NOTHING: Final = Facts((False, 0), 0, "", None, None, None, None, None, None, None)
+"""All that is kept of what was said of a deleted call."""
 
 
 async def take_in(
@@ -60,14 +64,20 @@ async def take_in(
             results.append(Result("rejected", None, report.error))
             continue
         identity = known.find(report)
-        if identity in known.calls:
+        if identity in known.calls and known.calls[identity].deleted:
+            status = "duplicate"
+            _decide(known.calls[identity], report)
+        elif identity in known.calls:
             status = "updated" if _enrich(known.calls[identity], report) else "duplicate"
         else:
             last_call, status = last_call + 1, "created"
             known.add(identity, _create(last_call, report))
         results.append(Result(status, make_id(CALL, account_id, known.calls[identity].id)))
 
-    touched = {identity: call for identity, call in known.calls.items() if call.new or call.touched}
+    touched = {one: call for one, call in known.calls.items() if (call.new or call.touched) and not call.deleted}
+    buried = [(one, call) for one, call in known.calls.items() if call.touched and call.deleted]
+    moved = [(account_id, call.id, one.second, one.occurrence, call.other_second) for one, call in buried]
+    await connection.execute_many(_MOVE_TOMBSTONE, moved)
     after = _Counters(
         last_call,
         await _give_parties(connection, account_id, counters.last_party, list(touched.values())),
@@ -111,11 +121,46 @@ async def _load_calls(
         around |= {one[:3] for one in identities}
         rows += await connection.fetch_many(FIND_AT_SECOND, [(*place, *one) for one in around])
         rows += await connection.fetch_many(FIND_AT_OTHER_SECOND, [(*place, *one) for one in around])
+    buried = await _load_tombstones(connection, place, identities, around)
     parties = {row[5] for row in rows}
     texts = {
         id: tuple(text) for id, *text in await connection.fetch_many(FIND_PARTY, [(account_id, id) for id in parties])
     }
-    return {Identity(*row[:4]): _stored(row, *texts[row[5]]) for row in rows}
+    return {Identity(*row[:4]): _stored(row, *texts[row[5]]) for row in rows} | buried
+
+
+async def _load_tombstones(
+    connection: Connection, place: tuple[int, int], identities: set[Identity], around: set[Any]
+) -> dict[Identity, Call]:
+    """The deleted calls that the reports may speak of."""
+    if not await connection.fetch_one(_ANY_TOMBSTONE, *place):
+        return {}
+    around = around | {one[:3] for one in identities}
+    rows = await connection.fetch_many(FIND_TOMBSTONE_AT_SECOND, [(*place, *one) for one in around])
+    rows += await connection.fetch_many(FIND_TOMBSTONE_AT_OTHER_SECOND, [(*place, *one) for one in around])
+    return {Identity(*row[:4]): Call(row[4], 0, _NOTHING, 0, 0, row[5], row[6], 0, 0, deleted=True) for row in rows}
+
+
+async def delete_call(connection: Connection, account_id: int, id: str, now_ms: int) -> bool:
+    """Delete a call, of which a tombstone stays; returns whether there was one."""
+    counters = await _lock_account(connection, account_id)
+    place = read_id(CALL, id)
+    row = None
+    if place and place[0] == account_id:
+        row = await connection.fetch_one(
+            "select device_id, direction, second, key_hash, occurrence, other_second, undecided_number, kind, at_ms"
+            " from calls where account_id = $1 and id = $2",
+            *place,
+        )
+    if row is None or place is None:
+        return False
+    *identity, kind, at_ms = row
+    change = counters.last_change + 1
+    await connection.execute(_INSERT_TOMBSTONE, *place, *identity, change, now_ms)
+    await connection.execute("delete from calls where account_id = $1 and id = $2", *place)
+    await connection.execute(_COUNT, account_id, kind, at_ms // QUARTER_MS, -1)
+    await connection.execute(_SET_COUNTERS, account_id, *counters._replace(last_change=change))
+    return True
 
 
 def _stored(row: Row, number: str, name: str | None, geo_location: str | None) -> Call:
@@ -134,15 +179,20 @@ def _create(id: int, report: CallReport) -> Call:
     return Call(id, 0, facts, report.duration_sec, new_nearness(facts), other_second, number, 0, 0, new=True)
 
 
+def _decide(call: Call, report: CallReport) -> bool:
+    """Whether the report decided at which of two seconds the call was."""
+    if report.date_other_ms is not None or call.other_second is None:
+        return False
+    call.other_second, call.touched = None, True
+    return True
+
+
 def _enrich(call: Call, report: CallReport) -> bool:
     """Whether the report changed what others see of the call."""
     said, moment = facts_of(report), call.facts.moment
-    certain = report.date_other_ms is None
-    decides = certain and call.other_second is not None
-    if decides:
-        call.other_second, call.touched = None, True
+    if _decide(call, report):
         call.facts.moment, call.nearness = said.moment, forget_moment(call.nearness)
-    elif not certain and call.other_second is None:
+    elif report.date_other_ms is not None and call.other_second is None:
         said.moment = None  # an undecided report never moves a call
     changed, nearness = merge(call.facts, call.nearness, said)
     changed = changed or call.facts.moment != moment
@@ -249,6 +299,22 @@ FIND_AT_OTHER_SECOND: Final = (
 )
 _ANY_UNDECIDED: Final = (
     "select 1 from calls where account_id = $1 and device_id = $2 and other_second is not null limit 1"
+)
+_TOMBSTONE: Final = "direction, second, key_hash, occurrence, id, other_second, undecided_number"
+FIND_TOMBSTONE_AT_SECOND: Final = (
+    f"select {_TOMBSTONE} from tombstones where {_PLACE} and second = $4 and key_hash = $5 order by occurrence"
+)
+FIND_TOMBSTONE_AT_OTHER_SECOND: Final = (
+    f"select {_TOMBSTONE} from tombstones where {_PLACE} and other_second = $4 and other_second is not null"
+    " and key_hash = $5"
+)
+_ANY_TOMBSTONE: Final = "select 1 from tombstones where account_id = $1 and device_id = $2 limit 1"
+_INSERT_TOMBSTONE: Final = (
+    "insert into tombstones (account_id, id, device_id, direction, second, key_hash, occurrence, other_second,"
+    " undecided_number, change, deleted_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+)
+_MOVE_TOMBSTONE: Final = (
+    "update tombstones set second = $3, occurrence = $4, other_second = $5 where account_id = $1 and id = $2"
 )
 FIND_PARTY: Final = "select id, number, name, geo_location from parties where account_id = $1 and id = $2"
 FIND_PARTY_ID: Final = "select digest, id from parties where account_id = $1 and digest = $2"

@@ -18,6 +18,7 @@ from ringback.errors import RingbackError
 from ringback.settings import load_settings
 from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
 from ringback.web.auth import PUBLIC, guard
+from ringback.web.calls import calls, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
@@ -84,6 +85,9 @@ ROUTES = [
     sync_rejected,  # GET /v1/sync/rejected
     sync_heartbeat,  # POST /v1/sync/heartbeat
     sync_manifest,  # POST /v1/sync/manifest
+    calls,  # GET /v1/calls
+    one_call,  # GET /v1/calls/{id}
+    end_call,  # DELETE /v1/calls/{id}
     pair_device,  # POST /v1/devices/pair
     devices,  # GET /v1/devices
     one_device,  # GET /v1/devices/{id}

@@ -90,7 +90,8 @@ async def sync_rejected(request: Request[Any, Any, Any], state: State) -> Respon
 
     async def page(connection: Connection) -> dict[str, Any]:
         row = await connection.fetch_one("select last_rejected from accounts where id = $1", account.id)
-        after = await read_cursor(connection, "rejected", account.id, cursor, row[0] if row else 0) if cursor else 0
+        newest = row[0] if row else 0
+        (after,) = await read_cursor(connection, "rejected", account.id, cursor, newest) if cursor else (0,)
         rejected = await list_rejected(connection, account.id, device.number if device else None, after, limit + 1)
         more = len(rejected) > limit
         position = rejected_number(rejected[limit - 1]) if more else 0
