@@ -31,6 +31,9 @@ PAUSE_SECONDS: Final = 0.005
 
 MOST_REJECTED_KEPT: Final = 1_000
 
+MOST_PHONES: Final = 1_000
+"""Of one file: more names are no phones, and each would be made."""
+
 ANALYZE_AFTER: Final = (1_000, 10_000, 100_000)
 """Rows after which the database's planner is told how the tables have grown."""
 
@@ -161,21 +164,27 @@ class StagedFile:
         )  # fmt: skip
 
     def _check(self, row: SourceRow) -> tuple[str, CallReport | BadReport]:
-        raw = "It is nested too deeply to be shown." if is_too_deep(row.raw) else row.raw
-        device = self._device or row.device
-        if device not in self._checked and len(self._checked) < MOST_REJECTED_KEPT:
-            try:
-                self._checked[device] = check_name(device, "The name of a phone")
-            except InvalidParameter as error:
-                return "", BadReport(error.detail, raw, row.place)
+        """The name of the row's phone, and its report or why it can't be taken."""
+        device, error = self._device or row.device, row.error
         if device not in self._checked:
-            return "", BadReport(f"A file may have calls of at most {MOST_REJECTED_KEPT} phones.", raw, row.place)
-        if row.error:
-            return self._checked[device], BadReport(row.error, raw, row.place)
-        report = parse_report(row.report, now_ms(), row.place)
-        if isinstance(report, BadReport):
-            report = BadReport(report.error, raw, row.place)
-        return self._checked[device], report
+            error = error or self._check_device(device)
+        if not error:
+            report = parse_report(row.report, now_ms(), row.place)
+            if isinstance(report, CallReport):
+                return self._checked[device], report
+            error = report.error
+        raw = "It is nested too deeply to be shown." if is_too_deep(row.raw) else row.raw
+        return self._checked.get(device, ""), BadReport(error, raw, row.place)
+
+    def _check_device(self, device: str) -> str:
+        """What is wrong with the name of a phone; "" where nothing is."""
+        if len(self._checked) > MOST_PHONES:
+            return f"A file may have calls of at most {MOST_PHONES:,} phones."
+        try:
+            self._checked[device] = check_name(device, "The name of a phone")
+        except InvalidParameter as error:
+            return error.detail
+        return ""
 
     def reports(self) -> Iterator[tuple[str, CallReport]]:
         """The phone's name and the report of each row, oldest first, with its number among equal rows."""

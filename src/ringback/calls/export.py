@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,8 @@ import xlsxwriter
 from ringback.calls.contract import EXPORTED, KINDS, PRESENTATIONS
 from ringback.calls.query import CallQuery
 from ringback.db import Connection, Database, Row
-from ringback.sources.tables import guard, guard_number
+from ringback.sources.tables import GUARDED_STARTS, guard, guard_number
+from ringback.times import DAY_MS, rfc3339
 
 FORMATS: Final = {
     "csv": "text/csv",
@@ -95,20 +95,25 @@ def _values(row: Row, devices: dict[int, str]) -> list[Any]:
 
 def _time_text(ms: int) -> str:
     """`2026-02-24T12:49:39.000Z`."""
-    return f"{_minute_text(ms // 60_000)}:{ms // 1_000 % 60:02}.{ms % 1_000:03}Z"
+    day, rest = divmod(ms, DAY_MS)
+    second, ms = divmod(rest, 1_000)
+    minute, second = divmod(second, 60)
+    return f"{_day_text(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}.{ms:03}Z"
 
 
 @lru_cache(maxsize=10_000)
-def _minute_text(minute: int) -> str:
-    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M")
+def _day_text(day: int) -> str:
+    return rfc3339(day * DAY_MS)[:10]
 
 
 def _guarded(row: list[Any]) -> list[Any]:
-    if row[_NUMBER]:
-        row[_NUMBER] = guard_number(row[_NUMBER])
+    number = row[_NUMBER]
+    if number and number[0] in GUARDED_STARTS:
+        row[_NUMBER] = guard_number(number)
     for place in _TEXT_PLACES:
-        if row[place]:
-            row[place] = guard(row[place])
+        text = row[place]
+        if text and text[0] in GUARDED_STARTS:
+            row[place] = guard(text)
     return row
 
 

@@ -31,6 +31,9 @@ LOOK_SECONDS: Final = 0.001
 
 WRITES_PER_COMMIT: Final = 64
 CACHE_KB: Final = 64_000
+LONG_READ_CACHE_KB: Final = 16_000
+"""Long reads walk the file once; what they read again lies in the system's cache."""
+
 LONG_READERS: Final = 2
 
 
@@ -51,10 +54,10 @@ class SqliteConnection:
 
     for_update = ""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, cache_kb: int = CACHE_KB) -> None:
         self.handle = apsw.Connection(path)
         self.handle.set_busy_handler(_wait_for_turn)
-        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", f"cache_size=-{CACHE_KB}"):
+        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", f"cache_size=-{cache_kb}"):
             self.handle.execute(f"pragma {pragma}").fetchall()
 
     async def fetch(self, sql: str, *values: Any) -> list[Row]:
@@ -109,7 +112,7 @@ class SqliteDatabase:
 
         def in_thread() -> T:
             if not hasattr(self._thread, "connection"):
-                self._thread.connection = SqliteConnection(str(self._path))
+                self._thread.connection = SqliteConnection(str(self._path), LONG_READ_CACHE_KB)
             return _finish(work(self._thread.connection))
 
         try:

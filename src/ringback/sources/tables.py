@@ -28,6 +28,7 @@ NAME: Final = "csv"
 DELIMITERS: Final = (",", ";", "\t")
 INTEGERS: Final = ("started_at_ms", "occurrence", "date_other_ms")
 
+GUARDED_STARTS: Final = "'=+-@\t\r"
 GUARDED: Final = re.compile(r"'*[=+\-@\t\r]")
 """Texts that a spreadsheet could take for a formula; an export puts a `'` before them."""
 PLAIN_NUMBER: Final = re.compile(r"\+[0-9]+", re.ASCII)
