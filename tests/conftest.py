@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from browser import chromium
 from postgresql import new_database, postgresql_server
-from service import Service
+from service import Service, Shell
 
 # One profile everywhere: without it hypothesis takes another one where CI is set, and tests differ there.
 settings.register_profile(
@@ -48,6 +49,22 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 def database_url(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> str:
     """The address of an empty database."""
     return fresh(request.param)
+
+
+@pytest.fixture
+def shell(database_url: str) -> Shell:
+    """Commands on a database with the account `shop`."""
+    shell = Shell(database_url)
+    shell.ok("account", "create", "shop")
+    return shell
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Shell:
+    """The same for what does not depend on the database."""
+    shell = Shell(f"sqlite:///{tmp_path}/ringback.db")
+    shell.ok("account", "create", "shop")
+    return shell
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -70,7 +70,7 @@ def read_mutated(count: int) -> None:
         def read(name: str, mutations: list[tuple[str, int, bytes | int]], format: str | None) -> None:
             path.write_bytes(mutated(originals[name], mutations))
             try:
-                staged = StagedFile(path, format, Options(zone("Europe/Berlin"), {}, str), lambda _: None)
+                staged = StagedFile(path, format, Options(zone("Europe/Berlin"), {}), lambda _: None)
             except FileRefused as refusal:
                 assert refusal.detail
                 return

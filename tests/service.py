@@ -106,6 +106,27 @@ def call(
     return {"number": number, "type": type, "date_ms": date_ms, "duration_sec": 0, **more}
 
 
+class Shell:
+    """Commands on one database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ok(self, *arguments: str) -> str:
+        result = run(*arguments, RINGBACK_DATABASE_URL=self.url)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def refused(self, code: int, *arguments: str) -> str:
+        result = run(*arguments, RINGBACK_DATABASE_URL=self.url)
+        assert (result.returncode, result.stdout) == (code, "")
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.ok(*arguments, "--format", "json"))
+
+
 class Service:
     """`ringback serve` as a process of its own."""
 

@@ -4,35 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-from typing import Any
 
 import pytest
 
 from ringback.keys import key_account
-from service import on_database, run
-
-
-class Shell:
-    """Commands on one database."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def ok(self, *arguments: str) -> str:
-        result = run(*arguments, RINGBACK_DATABASE_URL=self.url)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    def refused(self, code: int, *arguments: str) -> str:
-        result = run(*arguments, RINGBACK_DATABASE_URL=self.url)
-        assert (result.returncode, result.stdout) == (code, "")
-        assert "Traceback" not in result.stderr
-        return result.stderr
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.ok(*arguments, "--format", "json"))
+from service import Shell, on_database
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from service import RINGBACK, environment, free_port, run
-from test_commands import Shell
+from service import RINGBACK, Shell, environment, free_port, run
 
 
 def test_demo_prints_three_lines_that_answer_with_calls(tmp_path: Path) -> None:

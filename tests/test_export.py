@@ -15,9 +15,8 @@ import pytest
 
 from ringback.calls.contract import EXPORTED
 from ringback.devices import create_device
-from service import RINGBACK, call, environment, on_database, run
+from service import RINGBACK, Shell, call, environment, on_database, run
 from source_files import write_jsonl
-from test_commands import Shell
 from test_import import counts, imported, listed, write
 from test_sources import random_calls
 from test_undecided import FIRST, SECOND

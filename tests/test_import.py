@@ -24,26 +24,10 @@ from ringback.devices import create_device
 from ringback.imports import import_file
 from ringback.sources.reading import Options
 from ringback.times import now_ms, zone
-from service import RINGBACK, call, environment, in_thread, make_customer, on_database, run
-from test_commands import Shell
+from service import RINGBACK, Shell, call, environment, in_thread, make_customer, on_database, run
 from test_merge import stored_calls
 
 CASES = Path(__file__).parent / "cases"
-
-
-@pytest.fixture
-def shell(database_url: str) -> Shell:
-    shell = Shell(database_url)
-    shell.ok("account", "create", "shop")
-    return shell
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Shell:
-    """For what does not depend on the database."""
-    shell = Shell(f"sqlite:///{tmp_path}/ringback.db")
-    shell.ok("account", "create", "shop")
-    return shell
 
 
 def imported(shell: Shell, *files: Path | str, **options: str) -> subprocess.CompletedProcess[str]:
@@ -301,7 +285,7 @@ def test_import_and_sync_in_any_order(shared_url: str, tmp_path_factory: Any, se
         try:
             for step in steps:
                 if step is None:
-                    await import_file(database, customer.id, file, Options(zone("UTC"), {}, print))
+                    await import_file(database, customer.id, file, Options(zone("UTC"), {}))
                 else:
                     reports = [parse_report(report, now_ms()) for report in step]
                     await database.write(lambda c, r=reports: take_in(c, customer.id, 1, r, now_ms()))  # type: ignore[misc]
@@ -328,8 +312,10 @@ def test_interrupted_and_killed_imports_leave_whole_batches(shell: Shell, tmp_pa
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(interruption)
-        _, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
         assert process.returncode == code, errors
+        if interruption == signal.SIGINT:
+            assert f" {stored_count(shell)} created" in output.decode()
         assert b"Traceback" not in errors
         stored = stored_count(shell)
         assert stored % 2_000 == 0

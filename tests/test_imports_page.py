@@ -91,6 +91,10 @@ def test_several_files_of_a_phone(service: Service, shop: Customer, tmp_path: Pa
     }  # fmt: skip
     with browser(service, make_member(service.database_url, shop.id)) as client:
         assert ">van<" in client.get("/phones").text
+        for target in re.findall(r'href="(/imports/[^"]+)"', client.get("/imports").text):
+            page = client.get(target).text
+            assert ("the newest calls may be missing" in page) == ("storedata-wal" in page)
+            assert ("<h1><bdi>CallHistory" in page) == ("storedata-wal" in page)
 
 
 def test_what_is_refused(service: Service, shop: Customer) -> None:

@@ -7,6 +7,8 @@ import json
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -26,28 +28,12 @@ from ringback.imports import import_file
 from ringback.sources import SOURCES
 from ringback.sources.reading import Options
 from ringback.times import now_ms, zone
-from service import in_thread, make_customer, on_database
+from service import Shell, environment, in_thread, make_customer, on_database, run
 from source_files import KINDS, Call, one_call, write_adb, write_csv, write_ios, write_takeout, write_termux
-from test_commands import Shell
 from test_import import CASES, counts, imported, listed, numbered, write
 from test_merge import stored_calls
 
 NAMES = (None, "Anna", "Doe, Jane", "Nguyễn Văn Đức", "安娜", 'says "hi"', "O'Brien; & <Söhne>", "=1+1", "-name=x, y")
-
-
-@pytest.fixture
-def shell(database_url: str) -> Shell:
-    shell = Shell(database_url)
-    shell.ok("account", "create", "shop")
-    return shell
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Shell:
-    """For what does not depend on the database."""
-    shell = Shell(f"sqlite:///{tmp_path}/ringback.db")
-    shell.ok("account", "create", "shop")
-    return shell
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -87,7 +73,7 @@ async def bring_in(url: str, account_id: int, steps: list[Path | list[dict[str, 
     try:
         for step in steps:
             if isinstance(step, Path):
-                found = await import_file(database, account_id, step, Options(zone(local), {}, print))
+                found = await import_file(database, account_id, step, Options(zone(local), {}))
                 assert found.is_whole, found
             else:
                 reports = [parse_report(report, now_ms()) for report in step]
@@ -168,7 +154,7 @@ def test_a_source_by_its_content_and_by_its_name(tmp_path: Path) -> None:
     async def bring_all_in() -> None:
         database = await open_database(url)
         account = await database.write(lambda c: create_account(c, "shop"))
-        options = Options(zone("UTC"), {}, print)
+        options = Options(zone("UTC"), {})
         for name, kind in KINDS.items():
             calls = [one for one in random_calls(random.Random(7), 60) if one["type"] in kind.kinds]
             file = tmp_path / "file"
@@ -264,8 +250,6 @@ def test_termux_logs(here: Shell, tmp_path: Path) -> None:
 
 
 def run_with(shell: Shell, file: Path, *options: str) -> Any:
-    from service import run
-
     return run("import", str(file), "--account", "shop", *options, RINGBACK_DATABASE_URL=shell.url)
 
 
@@ -389,6 +373,13 @@ def test_archives_that_are_refused(here: Shell, tmp_path: Path) -> None:
         locked[locked.index(mark) + place] |= 1
     assert "with a password" in imported(here, write(tmp_path, bytes(locked), "x.zip")).stderr
     assert "damaged or ends early" in imported(here, write(tmp_path, content[:-30], "x.zip")).stderr
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("calls.csv", "kind,number,date\nmissed,+1,1761231000000\n")
+        archive.writestr("broken.xml", "<calls></calls>")
+    broken = (tmp_path / "two.zip").read_bytes().replace(b"<calls></calls>", b"<calls></callx>")
+    result = imported(here, write(tmp_path, broken, "two.zip"))
+    assert (result.returncode, counts(result)["created"]) == (1, 1)
+    assert "broken.xml in it: it is damaged" in result.stderr
     for damage in range(30, len(content) - 60, 3):
         broken = bytearray(content)
         broken[damage] ^= 0xFF
@@ -433,6 +424,7 @@ def test_a_folder_of_files_keeps_what_is_good(here: Shell, tmp_path: Path) -> No
     result = imported(here, folder)
     assert (result.returncode, counts(result)["created"], counts(result)["updated"]) == (1, 2, 0)
     assert "c.xml in it: it has bytes that are no UTF-8" in result.stderr
+    assert "passed over in it, as no backup of calls: files, 1" in result.stderr
 
 
 def test_json_lines(here: Shell, tmp_path: Path) -> None:
@@ -460,3 +452,12 @@ def test_equal_rows_by_the_sources_own_number(here: Shell, tmp_path: Path) -> No
     stored = on_database(here.url, lambda c: c.fetch("select occurrence, duration_s from calls order by occurrence"))
     assert [tuple(row) for row in stored] == [(0, 2), (1, 9), (2, 10)]
     assert Counter(one["state"] for one in here.json("imports", "--account", "shop")) == {"done": 6}
+
+
+def test_mutated_files() -> None:
+    """The short form; `make fuzz` reads 10,000."""
+    script = Path(__file__).with_name("fuzz_files.py")
+    variables = environment(PYTHONPATH=str(script.parent))
+    result = subprocess.run((sys.executable, str(script), "300"), env=variables, capture_output=True, timeout=200)
+    assert result.returncode == 0, result.stderr.decode()[-3_000:]
+    assert int(result.stdout.split()[-1]) < 150_000

@@ -114,7 +114,7 @@ async def _find_or_create(connection: Connection) -> Account:
 
 
 async def _import(database: Database, account: Account, phone: Phone, file: Path) -> None:
-    options = Options(zone(account.time_zone), {}, lambda _: None)
+    options = Options(zone(account.time_zone), {})
     await import_file(database, account.id, file, options, device=phone.name)
 
 

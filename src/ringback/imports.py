@@ -16,7 +16,8 @@ import msgspec
 from ringback.accounts import check_name, next_number
 from ringback.calls.contract import BadReport, CallReport, is_too_deep, parse_report
 from ringback.calls.matching import identify
-from ringback.calls.store import take_in
+from ringback.calls.rejected import Rejected, list_rejected
+from ringback.calls.store import STATUSES, take_in
 from ringback.db import Connection, Database, T
 from ringback.devices import import_device, import_device_name
 from ringback.errors import InvalidParameter, NotFound, RingbackError, Unavailable
@@ -43,8 +44,6 @@ SIGN_MS: Final = 10_000
 SILENT_MS: Final = 60_000
 """An import that gave none for so long was interrupted."""
 
-RESULTS: Final = ("created", "updated", "duplicate", "withheld", "rejected")
-
 Progress = Callable[[str, int, int], None]
 """Told of `reading` (bytes) or `storing` (rows): how much is done, and of how much; 0 where that is not known."""
 
@@ -67,6 +66,8 @@ class Import(msgspec.Struct, frozen=True):
     rejected: int
     damage: str | None
     """What is wrong with the file as a whole."""
+    warning: str | None
+    """What may be missing of a file that was taken."""
 
     @property
     def is_whole(self) -> bool:
@@ -99,6 +100,8 @@ class StagedFile:
         """Rows that can be taken."""
         self.damages: list[str] = []
         """What is wrong with the file as a whole."""
+        self.warnings: list[str] = []
+        """What may be missing of a file that was taken."""
         self.formats: list[str] = []
         self._device = device
         self._checked: dict[str, str] = {"": ""}
@@ -110,7 +113,9 @@ class StagedFile:
         )
         try:
             with self._rows:
-                taken = [self._read_part(*part) for part in enumerate(read_parts(path, format, options, on_read))]
+                parts = read_parts(path, format, options._replace(warn=self.warnings.append), on_read)
+                taken = [self._read_part(*part) for part in enumerate(parts)]
+                [(self.count,)] = self._rows.execute("select count(*) from rows")
             if not any(taken):
                 raise FileRefused("; ".join(self.damages))
         except apsw.Error:
@@ -142,8 +147,7 @@ class StagedFile:
             self.rejected_count, self.rejected[kept:] = counted, []
             self.damages.append(f"{where}{refusal.detail}")
             return False
-        self.formats += [part.format] if part.format not in self.formats else []
-        [(self.count,)] = self._rows.execute("select count(*) from rows")
+        self.formats += [part.format] if part.format not in ("", *self.formats) else []
         return True
 
     def _add(self, part: int, row: SourceRow) -> None:
@@ -308,8 +312,8 @@ async def _store(
 
     async def prepare(connection: Connection) -> dict[str, int]:
         await connection.execute(
-            "update imports set readable = $3, format = $4 where account_id = $1 and id = $2",
-            account_id, number, staged.count, ", ".join(staged.formats),
+            "update imports set readable = $3, format = $4, warning = $5 where account_id = $1 and id = $2",
+            account_id, number, staged.count, ", ".join(staged.formats), "; ".join(staged.warnings) or None,
         )  # fmt: skip
         own = await import_device_name(connection, account_id, device) if "" in names else ""
         return {name: (await import_device(connection, account_id, name or own)).number for name in sorted(names)}
@@ -366,10 +370,10 @@ async def _begin(connection: Connection, account_id: int, name: str) -> int:
 
 
 async def _touch(connection: Connection, account_id: int, number: int, counts: Counter[str]) -> None:
-    added = ", ".join(f"{name} = {name} + ${place}" for place, name in enumerate(RESULTS, 4))
+    added = ", ".join(f"{name} = {name} + ${place}" for place, name in enumerate(STATUSES, 4))
     await connection.execute(
         f"update imports set touched_ms = $3, {added} where account_id = $1 and id = $2",
-        account_id, number, now_ms(), *(counts[name] for name in RESULTS),
+        account_id, number, now_ms(), *(counts[name] for name in STATUSES),
     )  # fmt: skip
 
 
@@ -380,7 +384,7 @@ async def _end(connection: Connection, account_id: int, number: int, state: str,
     )  # fmt: skip
 
 
-_COLUMNS: Final = f"id, name, format, state, started_ms, touched_ms, readable, {', '.join(RESULTS)}, damage"
+_COLUMNS: Final = f"id, name, format, state, started_ms, touched_ms, readable, {', '.join(STATUSES)}, damage, warning"
 
 
 def _import(account_id: int, row: Any) -> Import:
@@ -396,6 +400,14 @@ async def list_imports(connection: Connection, account_id: int, limit: int = 1_0
         f"select {_COLUMNS} from imports where account_id = $1 order by id desc limit $2", account_id, limit
     )
     return [_import(account_id, row) for row in rows]
+
+
+async def find_import_and_rejected(
+    connection: Connection, account_id: int, id: str, limit: int
+) -> tuple[Import, list[Rejected]]:
+    """What became of one file, and the first rows of it that were rejected. Raises NotFound."""
+    found, place = await find_import(connection, account_id, id), read_id(IMPORT, id)
+    return found, await list_rejected(connection, account_id, None, 0, limit, place[1] if place else 0)
 
 
 async def find_import(connection: Connection, account_id: int, id: str) -> Import:

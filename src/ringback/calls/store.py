@@ -22,6 +22,9 @@ from ringback.ids import CALL, make_id, read_id
 from ringback.text import digits, fold, number_key_hash
 from ringback.times import QUARTER_MS
 
+STATUSES: Final = ("created", "updated", "duplicate", "withheld", "rejected")
+"""What can become of a report."""
+
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a report: `created`, `updated`, `duplicate` or `rejected`."""

@@ -12,17 +12,18 @@ import msgspec
 import typer
 
 from ringback.accounts import Account, check_name, find_account
-from ringback.calls.rejected import list_rejected
+from ringback.calls.store import STATUSES
 from ringback.cli.common import AccountName, Format, FormatOption, for_account, read, show, show_progress, with_database
-from ringback.db import Connection, Database
+from ringback.db import Database
 from ringback.errors import InvalidParameter
-from ringback.ids import IMPORT, read_id
+from ringback.ids import IMPORT, make_id
 from ringback.imports import (
     MOST_REJECTED_KEPT,
-    RESULTS,
     Import,
     StagedFile,
+    begin_import,
     find_import,
+    find_import_and_rejected,
     import_file,
     list_imports,
     without_companions,
@@ -70,11 +71,10 @@ def import_(
     """Bring the calls of backup files in. A file can be imported again: each call stays one."""
     found = read(lambda connection: find_account(connection, account))
     columns = _columns(column or [])
-    local = zone(time_zone or found.time_zone)
+    options = Options(zone(time_zone or found.time_zone), columns)
     device = check_name(device, "A device's name") if device else ""
     whole = True
     for file in without_companions(files):
-        options = Options(local, columns, lambda sentence, file=file: _say(file, sentence))  # type: ignore[misc]
         chosen = None if format == FileFormat.auto else format.value
         if dry_run:
             whole = _show_file(file, chosen, options, device) and whole
@@ -99,32 +99,39 @@ def _say(file: Path, sentence: str) -> None:
 
 def _import_file(file: Path, account: Account, format: str | None, options: Options, device: str) -> bool:
     """Whether every row of the file was taken."""
-    counts = dict.fromkeys(RESULTS, 0)
+    begun: list[int] = []
 
     async def bring_in(database: Database) -> Import:
+        begun.append(await begin_import(database, account.id, file.name))
         with show_progress(file.name) as advance:
             return await import_file(
-                database, account.id, file, options, device=device, format=format, progress=advance
+                database, account.id, file, options, number=begun[0], device=device, format=format, progress=advance
             )
 
     try:
         found = with_database(bring_in)
     except KeyboardInterrupt:
+        if begun:
+            id = make_id(IMPORT, account.id, begun[0])
+            _show_counts(file, read(lambda connection: find_import(connection, account.id, id)))
         print(f"ringback: {file}: interrupted; run it again for the rest.", file=sys.stderr)
         raise
     if found.state == "refused":
         _say(file, f"nothing was taken: {found.damage}")
         return False
-    counts = {name: getattr(found, name) for name in RESULTS}
-    print(f"{file}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    if found.damage:
-        _say(file, found.damage)
+    _show_counts(file, found)
+    for sentence in filter(None, (found.damage, found.warning)):
+        _say(file, sentence)
     if found.rejected:
         print(
             f"ringback: `ringback imports show {found.id} --account {account.name}` shows what was rejected.",
             file=sys.stderr,
         )
     return found.is_whole
+
+
+def _show_counts(file: Path, found: Import) -> None:
+    print(f"{file}: " + ", ".join(f"{getattr(found, name)} {name}" for name in STATUSES))
 
 
 def _show_file(file: Path, format: str | None, options: Options, device: str) -> bool:
@@ -151,20 +158,20 @@ def _show_file(file: Path, format: str | None, options: Options, device: str) ->
         show(rows, tuple(rows[0]), Format.table)
     for _, bad in staged.rejected[:SAMPLE_ROWS]:
         print(f"row {bad.place}: {bad.error}")
-    for damage in staged.damages:
-        _say(file, damage)
+    for sentence in (*staged.damages, *staged.warnings):
+        _say(file, sentence)
     staged.close()
     return not (staged.damages or staged.rejected_count)
 
 
-FOR_PEOPLE = ("id", "name", "state", "started_at", *RESULTS, "damage")
+FOR_PEOPLE = ("id", "name", "state", "started_at", *STATUSES, "damage")
 """The columns of a table."""
 
 
 @app.callback()
 def list_(
     context: typer.Context,
-    account: Annotated[str, typer.Option("--account", help="The account's name.", metavar="NAME")] = "",
+    account: AccountName = "",
     format: FormatOption = Format.table,
 ) -> None:
     """List what became of imported files, newest first."""
@@ -184,22 +191,21 @@ def show_(
 ) -> None:
     """Show what became of one file, and the rows of it that were rejected."""
 
-    async def find(connection: Connection, owner: Account) -> tuple[Import, list[dict[str, object]]]:
-        one = await find_import(connection, owner.id, id)
-        place = read_id(IMPORT, id)
-        assert place is not None
-        rejected = await list_rejected(connection, owner.id, None, 0, MOST_REJECTED_KEPT, place[1])
-        return one, [{"place": bad.place, "error": bad.error, "report": bad.report} for bad in rejected]
-
-    one, rejected = read(for_account(account, find))
+    one, rejected = read(
+        for_account(account, lambda c, owner: find_import_and_rejected(c, owner.id, id, MOST_REJECTED_KEPT))
+    )
+    rows = [{"place": bad.place, "error": bad.error, "report": bad.report} for bad in rejected]
     if format == Format.json:
-        print(msgspec.json.encode(msgspec.structs.asdict(one) | {"rejected_rows": rejected}).decode())
+        print(msgspec.json.encode(msgspec.structs.asdict(one) | {"rejected_rows": rows}).decode())
         return
     if format == Format.table:
         for name in Import.__struct_fields__:
             value = getattr(one, name)
             if value is not None:
                 print(f"{name.replace('_', ' ')}: {value}")
-    texts = [row | {"report": bytes(row["report"]).decode()} for row in rejected]  # type: ignore[call-overload]
-    if texts or format == Format.csv:
-        show(texts, ("place", "error", "report"), format)
+    if rows or format == Format.csv:
+        show(
+            [{**row, "report": bytes(bad.report).decode()} for row, bad in zip(rows, rejected, strict=True)],
+            ("place", "error", "report"),
+            format,
+        )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from ringback.sources import adb, ios, json_lines, sms_backup_restore, sms_import_export, tables, takeout, termux
-from ringback.sources.archives import broken_entries, files_in_folder, files_in_zip, is_zip
+from ringback.sources.archives import files_in_folder, files_in_zip, is_zip
 from ringback.sources.reading import FileDamaged, FileRefused, Options, SourceFile, SourceRow, read_head
 
 HEAD_BYTES: Final = 16
@@ -44,6 +43,7 @@ class Part(NamedTuple):
     name: str
     """Which file of an archive or folder it is; "" for a file that is read whole."""
     format: str
+    """"" for a file that is too damaged to tell."""
     rows: Iterator[SourceRow]
     """Raises FileRefused, and FileDamaged after the last row that is good."""
 
@@ -86,28 +86,34 @@ def _lone_part(path: Path, format: str | None, options: Options, on_read: Callab
 def _parts_within(files: list[SourceFile], format: str | None, options: Options, what: str) -> Iterator[Part]:
     """The parts of an archive or folder; files that are no backup of calls are passed over. Raises FileRefused."""
     pages: list[SourceFile] = []
-    found = False
+    found, others = False, 0
     for file in files:
-        name = None
-        with suppress(FileDamaged), broken_entries():
+        try:
             name = _recognise(file)
+        except FileDamaged as damage:
+            found = True
+            yield Part(file.name, "", _raising(damage))
+            continue
         is_other_database = name == ios.NAME and not file.name.endswith(ios.ENDING)
         if name is None or is_other_database or format not in (None, name):
+            others += 1
             continue
         found = True
         if name == takeout.NAME:
             pages.append(file)
         else:
-            yield Part(file.name, name, _unbroken(SOURCES[name].read(file, options)))
+            yield Part(file.name, name, SOURCES[name].read(file, options))
     if pages:
-        yield Part("Takeout", takeout.NAME, _unbroken(takeout.read_pages(pages)))
+        yield Part("Takeout", takeout.NAME, takeout.read_pages(pages))
     if not found:
         raise FileRefused(f"it is {what} without a call log that Ringback knows")
+    if others:
+        options.warn(f"passed over in it, as no backup of calls: files, {others:,}")
 
 
-def _unbroken(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
-    with broken_entries():
-        yield from rows
+def _raising(damage: FileDamaged) -> Iterator[SourceRow]:
+    yield from ()
+    raise damage
 
 
 def _watched(
@@ -127,7 +133,7 @@ def _unreadable(error: OSError) -> FileRefused:
 
 
 def _recognise(file: SourceFile) -> str | None:
-    """The format that the content shows without a doubt."""
+    """The format that the content shows without a doubt. Raises FileDamaged for a broken entry of an archive."""
     with file.open() as opened:
         if ios.recognises(opened.read(HEAD_BYTES)):
             return ios.NAME

@@ -41,7 +41,7 @@ class Options(NamedTuple):
     """That of local times."""
     columns: Mapping[str, str]
     """The headers of a table's columns, by what they hold."""
-    warn: Callable[[str], None]
+    warn: Callable[[str], None] = lambda _: None
     """Takes a sentence on what is taken, but may not be all."""
 
 

@@ -16,7 +16,7 @@ from ringback.calls.contract import MOST_INT, parse_report
 from ringback.calls.manifest import parse_manifest
 from ringback.calls.parameters import integer
 from ringback.calls.rejected import list_rejected, rejected_number
-from ringback.calls.store import Result, take_in
+from ringback.calls.store import STATUSES, Result, take_in
 from ringback.cursors import make_cursor, read_cursor
 from ringback.db import Connection, Database
 from ringback.devices import Device, Heartbeat, note_heartbeat, note_seen
@@ -31,8 +31,6 @@ from ringback.web.query import Query
 MOST_REPORTS: Final = 5_000
 PERMISSIONS: Final = ("ok", "denied", "unknown")
 NO_RULES: Final[dict[str, Any]] = {"never": [], "sims": None, "hours": None}
-
-STATUSES: Final = ("created", "updated", "duplicate", "withheld", "rejected")
 
 
 @post("/v1/sync/calls", status_code=200, opt=TOKEN)

@@ -13,12 +13,17 @@ from litestar import Response, post
 from litestar.datastructures import State, UploadFile
 
 from ringback.accounts import Account, check_name
-from ringback.calls.rejected import Rejected, list_rejected
 from ringback.db import Connection
 from ringback.devices import Device, list_devices
 from ringback.errors import InvalidParameter, RingbackError
-from ringback.ids import IMPORT, read_id
-from ringback.imports import Import, begin_import, find_import, import_file, list_imports, without_companions
+from ringback.imports import (
+    Import,
+    begin_import,
+    find_import_and_rejected,
+    import_file,
+    list_imports,
+    without_companions,
+)
 from ringback.sources.reading import Options
 from ringback.times import zone
 from ringback.web.answers import log_fault, request_id
@@ -70,13 +75,7 @@ async def import_page(request: PageRequest, state: State, import_id: str) -> Pag
     """What became of one file, and its rejected rows."""
     account: Account = request.state.account
 
-    async def find(connection: Connection) -> tuple[Import, list[Rejected]]:
-        found = await find_import(connection, account.id, import_id)
-        place = read_id(IMPORT, import_id)
-        assert place is not None
-        return found, await list_rejected(connection, account.id, None, 0, SHOWN, place[1])
-
-    found, rejected = await state.database.read(find)
+    found, rejected = await state.database.read(lambda c: find_import_and_rejected(c, account.id, import_id, SHOWN))
     rows = [(bad.place, bad.error, bytes(bad.report).decode()) for bad in rejected]
     return render(request, "import.html", found=found, rows=rows, states=STATE_NAMES)
 
@@ -115,7 +114,7 @@ def _read_options(device: str, time_zone: str | None, account: Account) -> tuple
     except InvalidParameter:
         raise FormError(NAME_BAD, "new") from None
     try:
-        return name, Options(zone((time_zone or "").strip() or account.time_zone), {}, lambda _: None)
+        return name, Options(zone((time_zone or "").strip() or account.time_zone), {})
     except InvalidParameter:
         raise FormError(ZONE_BAD, "time_zone") from None
 
