@@ -414,6 +414,14 @@ def test_ios_files_that_are_refused(here: Shell, tmp_path: Path, how: str) -> No
     assert result.stderr.count("\n") == 1
 
 
+def test_an_ios_row_whose_text_is_no_utf8(here: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "CallHistory.storedata"
+    write_ios(file, [one_call(cached_name="Anna"), one_call(date_ms=1_761_231_001_000)])
+    file.write_bytes(file.read_bytes().replace(b"Anna", b"An\x9aa"))
+    result = imported(here, file)
+    assert (result.returncode, counts(result)["created"], counts(result)["rejected"]) == (1, 1, 1)
+
+
 def test_a_folder_of_files_keeps_what_is_good(here: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

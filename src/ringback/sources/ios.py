@@ -126,13 +126,15 @@ def _rows(connection: apsw.Connection) -> Iterator[SourceRow]:
         if missing := [name for name in _NEEDED if name not in columns]:
             raise FileRefused(f"its table of calls has no column {missing[0]}; tell us which iOS it comes from")
         wanted = [name for name in _WANTED if name in columns]
-        cursor = connection.execute(f"select {', '.join(wanted)} from ZCALLRECORD order by Z_PK")
-    except apsw.Error:
+        # Text as bytes, since it may be no UTF-8 in a damaged file.
+        values = ", ".join(f"case typeof({one}) when 'text' then cast({one} as blob) else {one} end" for one in wanted)
+        cursor = connection.execute(f"select {values} from ZCALLRECORD order by Z_PK")
+    except (apsw.Error, UnicodeDecodeError):
         raise damaged from None
     place = 0
     try:
-        for place, values in enumerate(cursor, 1):
-            row = {name: _text(value) for name, value in zip(wanted, values, strict=True)}
+        for place, cells in enumerate(cursor, 1):
+            row = {name: _text(value) for name, value in zip(wanted, cells, strict=True)}
             number = row["Z_PK"] if isinstance(row["Z_PK"], int) else None
             yield SourceRow(place, _shown(row), _report(row), number)
     except apsw.Error:
