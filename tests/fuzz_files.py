@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from ringback.imports import StagedFile
@@ -25,6 +25,7 @@ TOKENS = (
     b"PK\x03\x04", b",,,", b";;", b"Row: 1 _id=1", b"SQLite format 3\0", b"x" * 200_000, "\u0663".encode(),
     b'<div class="haudio">', b"</calls>", b"]", b"}",
 )  # fmt: skip
+FILES_A_TURN = 1_000
 PLACES = st.integers(0, 2**16)
 MUTATIONS = st.one_of(
     st.tuples(st.just("insert"), PLACES, st.sampled_from(TOKENS)),
@@ -59,13 +60,21 @@ def read_mutated(count: int) -> None:
             kind.write(path, calls)
             originals[name] = path.read_bytes()
 
+        # In turns: what hypothesis remembers of a run takes 10 kB for each file.
+        turns, first = -(-count // FILES_A_TURN), random.randrange(2**32)
+        print("seed", first)
+
         @given(
             name=st.sampled_from(sorted(KINDS)),
             mutations=st.lists(MUTATIONS, min_size=1, max_size=4),
             format=st.sampled_from([None, None, None, "adb", "csv", "ios", "jsonl", "takeout", "termux"]),
         )
         @settings(
-            max_examples=count, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
+            max_examples=-(-count // turns),
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
         )
         def read(name: str, mutations: list[tuple[str, int, bytes | int]], format: str | None) -> None:
             path.write_bytes(mutated(originals[name], mutations))
@@ -78,7 +87,8 @@ def read_mutated(count: int) -> None:
             assert len(list(staged.reports())) == staged.count
             staged.close()
 
-        read()
+        for turn in range(turns):
+            seed(first + turn)(read)()
     status = Path("/proc/self/status").read_text()
     print("memory kB:", status.partition("VmHWM:")[2].split()[0])
 

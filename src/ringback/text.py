@@ -9,9 +9,10 @@ from typing import Final
 
 import phonenumbers
 
-from ringback.agent.text import clean_number, digits, fold, number_key, number_key_digest, trim
+from ringback.agent.text import WHITE_SPACE, clean_number, digits, fold, number_key, number_key_digest, trim
 
 __all__ = [
+    "WHITE_SPACE",
     "clean_number",
     "digits",
     "e164",

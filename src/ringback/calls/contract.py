@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ringback.text import clean_number, is_storable, trim
+from ringback.text import WHITE_SPACE, clean_number, is_storable, trim
 from ringback.times import DAY_MS
 
 KINDS: Final = {
@@ -188,12 +188,13 @@ def parse_report(value: Any, now_ms: int, place: int | None = None) -> CallRepor
     error = _find_error(value, now_ms)
     if error:
         return BadReport(error, value, place)
-    said = {name: value[name] for name in _FIELDS if value.get(name) is not None}
+    said = {name: given for name, given in value.items() if given is not None and name in _FIELDS}
     said.pop("tz_offset_min", None)
     if "type_raw" in said:
         said["type_raw"] = str(said["type_raw"])
     for name, given in said.items():
-        if type(given) is str and not trim(given):
+        # Blank, which is mostly told by the first character alone.
+        if type(given) is str and (not given or (given[0] in WHITE_SPACE and not trim(given))):
             said[name] = None
     said["number"] = clean_number(said.get("number"), said.get("presentation"))
     if said.get("precision") == "s":

@@ -62,12 +62,14 @@ class Known:
     def __init__(self, calls: dict[Identity, Call]) -> None:
         self.calls: dict[Identity, Call] = {}
         self._by_key: dict[tuple[int, int], set[Identity]] = {}
+        self._has_undecided = False
         for identity, call in calls.items():
             self.add(identity, call)
 
     def add(self, identity: Identity, call: Call) -> None:
         """Take a call in."""
         self.calls[identity] = call
+        self._has_undecided = self._has_undecided or identity.occurrence < 0
         self._by_key.setdefault((identity.direction, identity.key_hash), set()).add(identity)
 
     def find(self, report: CallReport) -> Identity:
@@ -78,7 +80,7 @@ class Known:
         same = self._by_key.get((identity.direction, identity.key_hash), set())
         if report.date_other_ms is not None:
             return self._find_numbered(same, identity, report.date_other_ms // 1_000)
-        first = self._first_undecided(same, identity.second)
+        first = self._first_undecided(same, identity.second) if self._has_undecided else None
         if first:
             same.remove(first)
             self.add(identity, self.calls.pop(first))

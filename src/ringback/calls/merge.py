@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -49,10 +50,13 @@ def facts_of(report: CallReport) -> Facts:
 def new_nearness(facts: Facts) -> int:
     """The nearness of a call that one report alone tells of."""
     near = NEARNESS.get(facts.source or "", FARTHEST)
-    nearness = 0
-    for place, name in enumerate(Facts.__struct_fields__):
-        nearness |= (near if _certainty(name, getattr(facts, name)) else _NO_VALUE) << (_BITS * place)
-    return nearness
+    return _packed(near, tuple(value is not None for value in msgspec.structs.astuple(facts)))
+
+
+@lru_cache(maxsize=10_000)
+def _packed(near: int, known: tuple[bool, ...]) -> int:
+    """One nearness for all fields that are known."""
+    return sum((near if one else _NO_VALUE) << (_BITS * place) for place, one in enumerate(known))
 
 
 def merge(known: Facts, nearness: int, said: Facts) -> tuple[bool, int]:
