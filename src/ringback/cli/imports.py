@@ -164,8 +164,8 @@ def _show_file(file: Path, format: str | None, options: Options, device: str) ->
     return not (staged.damages or staged.rejected_count)
 
 
-FOR_PEOPLE = ("id", "name", "state", "started_at", *STATUSES, "damage")
-"""The columns of a table."""
+FOR_PEOPLE = ("id", "name", "state", "started", "created", "updated", "duplicate", "rejected")
+"""The columns of a table, which must fit a terminal."""
 
 
 @app.callback()
@@ -180,7 +180,8 @@ def list_(
             raise InvalidParameter("Name the account with --account.")
         found = read(for_account(account, lambda connection, one: list_imports(connection, one.id)))
         columns = FOR_PEOPLE if format == Format.table else Import.__struct_fields__
-        show([msgspec.structs.asdict(one) for one in found], columns, format)
+        rows = [msgspec.structs.asdict(one) | {"started": utc_text(one.started_ms)} for one in found]
+        show(rows, columns, format)
 
 
 @app.command("show")
