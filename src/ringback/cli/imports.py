@@ -179,9 +179,10 @@ def list_(
         if not account:
             raise InvalidParameter("Name the account with --account.")
         found = read(for_account(account, lambda connection, one: list_imports(connection, one.id)))
-        columns = FOR_PEOPLE if format == Format.table else Import.__struct_fields__
-        rows = [msgspec.structs.asdict(one) | {"started": utc_text(one.started_ms)} for one in found]
-        show(rows, columns, format)
+        rows = [msgspec.structs.asdict(one) for one in found]
+        if format == Format.table:
+            rows = [row | {"started": utc_text(row["started_ms"])} for row in rows]
+        show(rows, FOR_PEOPLE if format == Format.table else Import.__struct_fields__, format)
 
 
 @app.command("show")
