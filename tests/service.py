@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import json
 import os
@@ -13,12 +14,15 @@ import sys
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from typing import Any, NamedTuple
+from unittest import mock
 
 import httpx2 as httpx
 
 from ringback.accounts import create_account
+from ringback.cli import main
 from ringback.db import Connection, T, Work, open_database
 from ringback.devices import create_device, create_device_token
 from ringback.keys import create_key
@@ -44,10 +48,30 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `ringback` as a person would; variables are those of its environment."""
-    return subprocess.run(
-        (*RINGBACK, *arguments), env=environment(**variables), capture_output=True, text=True, timeout=120
-    )
+    """Run the command `ringback`; variables are those of its environment.
+
+    It runs in this process, since to start one takes as long as most tests; in a thread of its own, for `in_thread`'s
+    reason.
+    """
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+    with (
+        mock.patch.dict(os.environ, environment(**variables), clear=True),
+        mock.patch.object(sys, "argv", ["ringback", *arguments]),
+        redirect_stdout(streams[0]),
+        redirect_stderr(streams[1]),
+        ThreadPoolExecutor(1) as thread,
+    ):
+        code = thread.submit(_exit_code).result(120)
+    stdout, stderr = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+
+def _exit_code() -> int:
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def in_thread(work: Coroutine[Any, Any, T]) -> T:

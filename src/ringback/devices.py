@@ -25,6 +25,7 @@ LONGEST_RHYTHM_MS: Final = DAY_MS
 INTERVALS: Final = 20
 """How many of the last intervals between contacts tell a phone's rhythm."""
 
+STATUSES: Final = ("never", "online", "late", "silent", "revoked")
 ONLINE_RHYTHMS: Final = 2
 LATE_RHYTHMS: Final = 8
 
@@ -70,7 +71,7 @@ class Device(msgspec.Struct, frozen=True):
         return min(max(median(intervals) if intervals else 0, SHORTEST_RHYTHM_MS), LONGEST_RHYTHM_MS)
 
     def status(self, at_ms: int) -> str:
-        """How it does: `never`, `online`, `late`, `silent`, or `revoked`."""
+        """How it does: one of STATUSES."""
         if self.revoked_ms is not None:
             return "revoked"
         if self.last_seen_ms is None:

@@ -7,8 +7,6 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-import phonenumbers
-
 from ringback.agent.text import WHITE_SPACE, clean_number, digits, fold, number_key, number_key_digest, trim
 
 __all__ = [
@@ -44,6 +42,8 @@ def number_query_digits(query: str) -> str:
 @lru_cache(maxsize=20_000)
 def e164(number: str, country_iso: str | None) -> str | None:
     """The number in the form of E.164, read in its country where it has no `+`; None where it is no valid one."""
+    import phonenumbers  # slow to load, and most commands need it not
+
     try:
         parsed = phonenumbers.parse(number, (country_iso or "").upper() or None)
     except phonenumbers.NumberParseException:

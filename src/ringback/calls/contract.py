@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -118,11 +119,20 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
+def _parse_whole_float(text: str) -> int | JsonNumber:
+    return _parse_int(text.partition(".")[0]) if re.fullmatch(r"-?[0-9]+\.0+", text) else JsonNumber(text)
+
+
 JSON: Final = json.JSONDecoder(parse_float=JsonNumber, parse_int=_parse_int, parse_constant=_refuse_constant)
 """Reads reports so that one bad number or text in one of them is refused with that report alone.
 
 Raises ValueError, and RecursionError where lists and objects stand in each other without end.
 """
+
+WHOLE_FLOATS_JSON: Final = json.JSONDecoder(
+    parse_float=_parse_whole_float, parse_int=_parse_int, parse_constant=_refuse_constant
+)
+"""The same, but `31.0` is the whole number that it is to JSON Schema; the contract refuses it in reports alone."""
 
 DEEPEST: Final = 100
 """Lists and objects in each other: writing them out is recursive."""
@@ -139,6 +149,8 @@ def is_too_deep(value: Any, levels: int = DEEPEST) -> bool:
 class _Field(NamedTuple):
     allows: Callable[[Any], bool]
     must_be: str
+    schema: dict[str, Any]
+    """What it allows, as far as JSON Schema can say it."""
     required: bool = False
 
 
@@ -146,23 +158,41 @@ def _text(longest: int) -> _Field:
     return _Field(
         lambda value: type(value) is str and len(value) <= longest and is_storable(value),
         f"text of at most {longest} characters, in valid Unicode and without U+0000",
+        {"type": "string", "maxLength": longest},
     )
 
 
 def _whole(least: int, most: int) -> _Field:
-    return _Field(lambda value: type(value) is int and least <= value <= most, f"a whole number from {least} to {most}")
+    return _Field(
+        lambda value: type(value) is int and least <= value <= most,
+        f"a whole number from {least} to {most}",
+        {"type": "integer", "minimum": least, "maximum": most},
+    )
 
 
 def _word(*words: str) -> _Field:
-    return _Field(lambda value: type(value) is str and value in words, "one of " + ", ".join(words))
+    return _Field(
+        lambda value: type(value) is str and value in words,
+        "one of " + ", ".join(words),
+        {"type": "string", "enum": list(words)},
+    )
 
 
 _SHORT: Final = _text(LONGEST_TEXT)
 
+_MOMENT: Final = _Field(
+    lambda value: type(value) is int, "a whole number of milliseconds since 1970", {"type": "integer"}
+)
+
 _FIELDS: Final[dict[str, _Field]] = {
-    "number": _Field(lambda value: value is None or _SHORT.allows(value), f"null or {_SHORT.must_be}", True),
+    "number": _Field(
+        lambda value: value is None or _SHORT.allows(value),
+        f"null or {_SHORT.must_be}",
+        {"type": ["string", "null"], "maxLength": LONGEST_TEXT},
+        required=True,
+    ),
     "type": _word(*KINDS)._replace(required=True),
-    "date_ms": _Field(lambda value: type(value) is int, "a whole number of milliseconds since 1970", True),
+    "date_ms": _MOMENT._replace(required=True),
     "duration_sec": _whole(0, MOST_INT)._replace(required=True),
     "precision": _word("ms", "s"),
     "cached_name": _text(LONGEST_NAME),
@@ -174,11 +204,26 @@ _FIELDS: Final[dict[str, _Field]] = {
     "type_raw": _Field(
         lambda value: _SHORT.allows(str(value) if type(value) is int else value),
         f"a whole number or {_SHORT.must_be}",
+        {"type": ["string", "integer"], "maxLength": LONGEST_TEXT},
     ),
     "source": _SHORT,
     "tz_offset_min": _whole(-1_440, 1_440),
-    "date_other_ms": _Field(lambda value: type(value) is int, "a whole number of milliseconds since 1970"),
+    "date_other_ms": _MOMENT,
 }
+
+
+def report_schema() -> dict[str, Any]:
+    """A report as JSON Schema: one that is accepted fits it, save what it can't say of texts and dates."""
+    return {
+        "type": "object",
+        "required": [name for name, field in _FIELDS.items() if field.required],
+        "properties": {
+            name: {**field.schema, "description": field.must_be[:1].upper() + field.must_be[1:] + "."}
+            if field.required
+            else {"anyOf": [field.schema, {"type": "null"}], "description": f"Null, or {field.must_be}."}
+            for name, field in _FIELDS.items()
+        },
+    }
 
 
 def parse_report(value: Any, now_ms: int, place: int | None = None) -> CallReport | BadReport:

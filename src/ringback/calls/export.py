@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
-import xlsxwriter
 
 from ringback.calls.contract import EXPORTED, KINDS, PRESENTATIONS
 from ringback.calls.query import CallQuery
@@ -125,6 +124,8 @@ def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
 
 async def _write_workbook(file: Path, folder: str, pages: AsyncIterator[list[list[Any]]]) -> None:
     """Sheets of at most ROWS_OF_A_SHEET calls; rows go to the disk as they come."""
+    import xlsxwriter  # slow to load, and most commands need it not
+
     with xlsxwriter.Workbook(str(file), {"constant_memory": True, "tmpdir": folder}) as book:
         sheet, place = None, 0
         async for rows in pages:

@@ -12,7 +12,7 @@ from ringback.cli import account, device, imports, key, lists, member
 from ringback.cli.common import fail, warn_unknown_settings
 from ringback.cli.export import export
 from ringback.cli.imports import import_
-from ringback.cli.server import demo, migrate, serve
+from ringback.cli.server import demo, migrate, openapi, serve
 from ringback.errors import InvalidParameter, RingbackError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.add_typer(imports.app, name="imports")
 app.add_typer(lists.app, name="list")
 app.command()(export)
 app.command()(migrate)
+app.command()(openapi)
 
 
 def main() -> None:

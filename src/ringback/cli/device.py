@@ -6,7 +6,6 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
-import segno
 import typer
 
 from ringback.accounts import Account
@@ -74,6 +73,8 @@ def pair(
     if format == PairFormat.json:
         print(json.dumps({"link": link, "code": code.code, "expires_at": expires_at}))
         return
+    import segno  # slow to load, and no other command needs it
+
     segno.make(link, micro=False).terminal(compact=True, border=2)
     print(f"Open this with the phone's camera, or type it into its browser:\n  {link}")
     print(f"Or paste this into Termux on the phone:\n  {install_command(url, code.code)}")

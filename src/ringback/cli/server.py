@@ -1,7 +1,8 @@
-"""`ringback serve`, `ringback demo` and `ringback migrate`."""
+"""`ringback serve`, `ringback demo`, `ringback openapi` and `ringback migrate`."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -67,6 +68,13 @@ def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = ""
         print("\n".join(lines), flush=True)
 
     server.serve(host, port, workers, url, on_ready=announce)
+
+
+def openapi() -> None:
+    """Print the API's description as OpenAPI 3.1."""
+    from ringback.web.openapi import describe
+
+    print(json.dumps(describe(load_settings().public_url), indent=2, ensure_ascii=False))
 
 
 def migrate() -> None:

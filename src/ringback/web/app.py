@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from litestar.config.compression import CompressionConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
 
 from ringback.db import open_database
 from ringback.errors import RingbackError
@@ -22,6 +25,7 @@ from ringback.web.calls import calls, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
+from ringback.web.openapi import openapi
 from ringback.web.pages.access import (
     accept_invite,
     invite_page,
@@ -81,6 +85,7 @@ ROUTES = [
     phone_list,  # GET /gateway/mobile/list/
     healthz,  # GET /healthz
     readyz,  # GET /readyz
+    openapi,  # GET /openapi.json
     sync_calls,  # POST /v1/sync/calls
     sync_rejected,  # GET /v1/sync/rejected
     sync_heartbeat,  # POST /v1/sync/heartbeat
@@ -138,6 +143,21 @@ ROUTES = [
 ]
 
 
+METHODS: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+"""What each path takes."""
+for _handler in ROUTES:
+    for _path in _handler.paths:
+        METHODS[re.sub(r":\w+}", "}", _path)] |= {str(method) for method in _handler.http_methods}
+
+
+async def name_methods(message: Message, scope: Scope) -> None:
+    """Let OPTIONS tell all methods of a path: Litestar's own answer knows those of one handler."""
+    path = scope.get("path_template")
+    if message["type"] == "http.response.start" and scope.get("method") == "OPTIONS" and path in METHODS:
+        others = [(name, value) for name, value in message["headers"] if name != b"allow"]
+        message["headers"] = [*others, (b"allow", ", ".join(sorted(METHODS[path])).encode())]
+
+
 def create_app() -> Litestar:
     """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its tasks."""
     return Litestar(
@@ -155,7 +175,7 @@ def create_app() -> Litestar:
         guards=[guard],
         request_max_body_size=MOST_BYTES_READ,
         compression_config=CompressionConfig("gzip", gzip_compress_level=5, exclude=PROGRAMS),
-        before_send=[name_request],
+        before_send=[name_request, name_methods],
         exception_handlers={
             RingbackError: answer_error,
             HTTPException: answer_http_error,

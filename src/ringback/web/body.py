@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zlib
 from typing import Any, Final
 
 from litestar import Request
 
-from ringback.calls.contract import DEEPEST, JSON, is_too_deep
+from ringback.calls.contract import DEEPEST, WHOLE_FLOATS_JSON, is_too_deep
 from ringback.errors import InvalidParameter, PayloadTooLarge
 from ringback.text import is_storable, trim
 
@@ -21,11 +22,11 @@ LONGEST_TEXT: Final = 100
 _TOO_LARGE: Final = f"A body may have {MOST_BYTES:,} bytes unpacked; send it in several requests."
 
 
-async def read_object(request: Request[Any, Any, Any]) -> dict[str, Any]:
+async def read_object(request: Request[Any, Any, Any], decoder: json.JSONDecoder = WHOLE_FLOATS_JSON) -> dict[str, Any]:
     """The JSON object of a body, as `json.loads` makes it. Raises InvalidParameter, PayloadTooLarge."""
     body = _unpack(await _read(request), request.headers.get("content-encoding", ""))
     try:
-        content = JSON.decode(body.decode("utf-8", "surrogateescape"))
+        content = decoder.decode(body.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         raise InvalidParameter("The body must be JSON.") from None
     if not isinstance(content, dict):

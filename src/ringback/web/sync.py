@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from ringback.accounts import Account
-from ringback.calls.contract import MOST_INT, parse_report
+from ringback.calls.contract import JSON, MOST_INT, parse_report
 from ringback.calls.manifest import parse_manifest
 from ringback.calls.parameters import integer
 from ringback.calls.rejected import list_rejected, rejected_number
@@ -67,7 +67,7 @@ async def _seen_even_if_refused(
 
 
 async def _read_calls(request: Request[Any, Any, Any]) -> list[Any]:
-    calls = (await read_object(request)).get("calls")
+    calls = (await read_object(request, JSON)).get("calls")
     if not isinstance(calls, list):
         raise InvalidParameter('The body must be a JSON object with a list "calls".')
     if len(calls) > MOST_REPORTS:
