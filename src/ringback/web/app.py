@@ -39,7 +39,7 @@ from ringback.web.pages.access import (
     setup_page,
 )
 from ringback.web.pages.calls import call_page, calls_page, number_page
-from ringback.web.pages.developers import developers_page, end_key, make_key
+from ringback.web.pages.developers import developers_page, docs_page, end_key, make_key
 from ringback.web.pages.frame import YEAR_S
 from ringback.web.pages.imports import drop_files, import_page, imports_page
 from ringback.web.pages.overview import overview
@@ -115,6 +115,7 @@ ROUTES = [
     drop_files,  # POST /imports
     import_page,  # GET /imports/{id}
     developers_page,  # GET /developers
+    docs_page,  # GET /docs
     make_key,  # POST /developers/keys
     end_key,  # POST /developers/keys/{id}/revoke
     settings_page,  # GET /settings

@@ -122,13 +122,7 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    described = {
-        "name": parameter.name,
-        "in": "query",
-        "description": parameter.description,
-        "schema": parameter.schema,
-    }
-    return described if parameter.example is None else {**described, "example": parameter.example}
+    return {"name": parameter.name, "in": "query", "description": parameter.description, "schema": parameter.schema}
 
 
 def _answer(operation: Operation, path: str) -> dict[str, Any]:

@@ -35,7 +35,6 @@ class Parameter(NamedTuple):
     name: str
     description: str
     schema: Schema
-    example: Any = None
 
 
 class Operation(NamedTuple):
@@ -58,28 +57,28 @@ CALLS, LISTS, DEVICES, PHONES, SERVER = "Calls", "Lists of SMSMobileAPI", "Devic
 
 
 def _limit(usual: int, most: int) -> Parameter:
-    return Parameter("limit", "Rows a page.", whole(minimum=1, maximum=most, default=usual), 10)
+    return Parameter("limit", "Rows a page.", whole(minimum=1, maximum=most, default=usual))
 
 
 def _search(name: str) -> Parameter:
-    return Parameter(name, "A part of a name or number.", searched(), "nguyen")
+    return Parameter(name, "A part of a name or number, such as `nguyen`.", searched())
 
 
 def _since_1970(description: str = "") -> Schema:
     return whole(f"{description} Milliseconds since 1970.".strip(), minimum=0, maximum=MOST_SECOND * 1_000)
 
 
-_OFFSET: Final = Parameter("offset", "The first row.", whole(minimum=0, default=0), 0)
+_OFFSET: Final = Parameter("offset", "The first row.", whole(minimum=0, default=0))
 _CURSOR: Final = Parameter("cursor", "The `next_cursor` of the page before.", text())
 _DAY: Final = text(format="date")
 _LIST: Final = (
     _limit(50, 200),
     _OFFSET,
     _search("q"),
-    Parameter("date_from_ms", "From this moment on: milliseconds since 1970.", whole(), 1_761_000_000_000),
-    Parameter("date_to_ms", "To this moment, included.", whole(), 1_792_000_000_000),
-    Parameter("sort_by", "The order.", word(*ORDERS) | {"default": "call_date_ms"}, "duration_sec"),
-    Parameter("sort_dir", "Its direction, in any letter case.", word("desc", "asc") | {"default": "desc"}, "desc"),
+    Parameter("date_from_ms", "From this moment on: milliseconds since 1970.", whole()),
+    Parameter("date_to_ms", "To this moment, included.", whole()),
+    Parameter("sort_by", "The order.", word(*ORDERS) | {"default": "call_date_ms"}),
+    Parameter("sort_dir", "Its direction, in any letter case.", word("desc", "asc") | {"default": "desc"}),
 )
 _CALL_PAGE: Final = {
     "success": True,
@@ -157,9 +156,9 @@ OPERATIONS: Final = {
             _limit(100, 500),
             _OFFSET,
             _search("search"),
-            Parameter("date_start", "From this day of the account's time zone on.", _DAY, "2026-02-01"),
-            Parameter("date_end", "To the end of this day.", _DAY, "2026-12-31"),
-            Parameter("include", "`rejected`, `blocked`: those too.", words("rejected", "blocked"), "rejected,blocked"),
+            Parameter("date_start", "From this day of the account's time zone on.", _DAY),
+            Parameter("date_end", "To the end of this day.", _DAY),
+            Parameter("include", "`rejected`, `blocked`: those too.", words("rejected", "blocked")),
         ),
     ),
     incoming_list: Operation(LISTS, reference("CallPage"), _CALL_PAGE, _LIST),
@@ -188,8 +187,8 @@ OPERATIONS: Final = {
             "note": "",
         },
         (
-            Parameter("sid", "A device's id.", text(), "d1-1"),
-            Parameter("search", "A part of an id, name or version.", searched(), "anna"),
+            Parameter("sid", "A device's id.", text()),
+            Parameter("search", "A part of an id, name or version.", searched()),
         ),
     ),
     calls: Operation(
@@ -197,27 +196,26 @@ OPERATIONS: Final = {
         reference("CallList"),
         {"calls": [_CALL], "next_cursor": None, "synced_through": "2026-02-24T12:50:00.000Z"},
         (
-            Parameter("kind", "Calls of these kinds, by commas.", words(*KINDS), "missed,incoming"),
+            Parameter("kind", "Calls of these kinds, by commas.", words(*KINDS)),
             Parameter("device", "Ids of devices, by commas.", text()),
             Parameter(
                 "number",
                 "The same digits; from 7 digits on also where one number ends with the other.",
                 searched(),
-                "+12025550123",
             ),
             _search("q"),
-            Parameter("from", f"From here on: {_WHEN}.", _MOMENT_OR_DAY, "2026-02-01"),
-            Parameter("to", f"Up to here: {_WHEN}; a moment is not included, a day is.", _MOMENT_OR_DAY, "2026-12-31"),
-            Parameter("min_duration", "At least so many seconds.", whole(minimum=0), 0),
-            Parameter("max_duration", "At most so many seconds.", whole(minimum=0), 3600),
-            Parameter("sim", "The SIM card's id.", searched(), "1"),
-            Parameter("weekday", "1 (Monday) to 7, in the account's time zone.", whole(minimum=1, maximum=7), 1),
+            Parameter("from", f"From here on: {_WHEN}.", _MOMENT_OR_DAY),
+            Parameter("to", f"Up to here: {_WHEN}; a moment is not included, a day is.", _MOMENT_OR_DAY),
+            Parameter("min_duration", "At least so many seconds.", whole(minimum=0)),
+            Parameter("max_duration", "At most so many seconds.", whole(minimum=0)),
+            Parameter("sim", "The SIM card's id.", searched()),
+            Parameter("weekday", "1 (Monday) to 7, in the account's time zone.", whole(minimum=1, maximum=7)),
             Parameter("hour", "The hour that it began in, in the account's time zone.", whole(minimum=0, maximum=23)),
-            Parameter("open", "`1`: missed calls that nobody called back or answered later.", word("0", "1"), "0"),
-            Parameter("sort", "The order.", word("-started_at", "started_at"), "-started_at"),
+            Parameter("open", "`1`: missed calls that nobody called back or answered later.", word("0", "1")),
+            Parameter("sort", "The order.", word("-started_at", "started_at") | {"default": "-started_at"}),
             _limit(50, 500),
             _CURSOR,
-            Parameter("total", "`1` adds `total` and `total_exact`.", word("0", "1"), "1"),
+            Parameter("total", "`1` adds `total` and `total_exact`.", word("0", "1")),
         ),
         errors=("api_expired", "cursor_expired"),
     ),

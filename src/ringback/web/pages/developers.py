@@ -1,4 +1,4 @@
-"""`/developers`: keys, lines of code that work with them, and a form that sends a request."""
+"""`/developers`: keys, lines of code that work with them, and a form that sends a request; `/docs`: all requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,19 @@ from ringback.errors import InvalidParameter, NotFound
 from ringback.ids import KEY, read_id
 from ringback.keys import create_key, list_keys, revoke_key
 from ringback.web.pages.access import NAME_BAD
-from ringback.web.pages.frame import FormError, PageRequest, form, is_secure, page, read_form, render, root, see_other
+from ringback.web.pages.frame import (
+    POLICY,
+    FormError,
+    PageRequest,
+    form,
+    is_secure,
+    page,
+    public_page,
+    read_form,
+    render,
+    root,
+    see_other,
+)
 from ringback.web.pages.language import N_
 
 Page = Response[Any]
@@ -86,6 +98,14 @@ def _server(request: PageRequest) -> str:
     public_url: str = request.app.state.settings.public_url
     scheme = "https" if is_secure(request) else "http"
     return public_url or f"{scheme}://{request.headers.get('host', '')}{root(request)}"
+
+
+@public_page("/docs")
+async def docs_page(request: PageRequest) -> Page:
+    """The API's documentation, where requests can be tried."""
+    # Swagger UI sets styles of its own; this page alone allows them.
+    policy = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+    return render(request, "docs.html", headers={"Content-Security-Policy": policy})
 
 
 @form("/developers/keys", "manager")
