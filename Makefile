@@ -21,7 +21,7 @@ system:
 
 # 30 simulated days of five phones; SEED=n repeats a run, ENGINE=postgresql takes the other database.
 campaign: .venv/installed-dev system
-	DAYS=$(or $(DAYS),30) $(BIN)/pytest tests/test_campaign.py -n0 -rP --timeout=0 -k days
+	DAYS=$(or $(DAYS),30) $(BIN)/pytest tests/test_campaign.py -n0 -rP --timeout=0 -k "days or controls"
 
 # 10,000 mutated files of all sources; FILES=n for another count.
 fuzz: .venv/installed-dev

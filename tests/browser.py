@@ -21,8 +21,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "arabic": {"locale": "ar"},
+    "dark and from right to left": {"color_scheme": "dark", "locale": "ar"},
     "narrow": {"viewport": {"width": 390, "height": 844}},
 }
 

@@ -318,13 +318,18 @@ def test_days_of_five_phones(tmp_path: Path, fresh: Callable[[str], str]) -> Non
     assert campaign(tmp_path, fresh(engine), DAYS) == []
 
 
-@pytest.mark.parametrize(("program", "lie"), [(LIAR, "now"), (LIAR, "ignore"), (HASTY, "")])
+CONTROLS = [(LIAR, "now"), (HASTY, "")]
+if DAYS > 3:
+    CONTROLS.append((LIAR, "ignore"))  # takes longer to be caught
+
+
+@pytest.mark.parametrize(("program", "lie"), CONTROLS)
 def test_controls_that_claim_too_much(
     tmp_path: Path, fresh: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, program: tuple[str, ...], lie: str
 ) -> None:
     monkeypatch.setenv("LIE", lie)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    assert campaign(tmp_path, fresh("sqlite"), 20, program, deaths=0.12 if program == LIAR else 0.6) != []
+    assert campaign(tmp_path, fresh("sqlite"), 20, program, deaths=0.12 if lie == "now" else 0.6) != []
 
 
 def test_libfaketime_moves_the_clock(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from test_kills import new_seed
 
 DOCUMENT = describe("")
 BIN = Path(sys.executable).parent
-CASES = 1_000
+CASES = 900
 
 
 def closed(schema: Any) -> Any:
@@ -174,7 +174,7 @@ checks.use_after_free.enabled = false
 
 
 # 2,000 cases in all: those that each schema suggests against one database, those made up and in rows against the other.
-PHASES = {"sqlite": ("examples,coverage", 1), "postgresql": ("fuzzing,stateful", 50)}
+PHASES = {"sqlite": ("examples,coverage", 1), "postgresql": ("fuzzing,stateful", 48)}
 
 
 @pytest.mark.timeout(600)
@@ -192,7 +192,8 @@ def test_no_answer_is_other_than_described(service: Service, customer: Customer,
     assert tried.returncode == 0, tried.stdout[-8_000:]
     generated = re.search(r"(\d+) generated", tried.stdout)
     assert generated, tried.stdout[-2_000:]
-    assert int(generated[1]) >= CASES, f"{generated[1]} cases"
+    print(generated[0])
+    assert int(generated[1]) >= CASES, generated[0]
 
 
 PYTHON_CLIENT = """

@@ -71,7 +71,9 @@ def reference(name: str) -> Schema:
 
 
 NO_NULL: Final = "^[^\\u0000]*$"
-NAME: Final = "^[^\\u0000-\\u001f\\u007f-\\u009f]*\\S[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+NAME: Final = (
+    "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$"
+)
 """Some text without control characters, not white space alone."""
 DATE: Final = "`YYYY-MM-DD HH:MM:SS`"
 NEXT_CURSOR: Final = nullable(text("What to send as `cursor` for the next page; null at the end."))
