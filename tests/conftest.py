@@ -6,12 +6,13 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 
 from browser import chromium
 from postgresql import new_database, postgresql_server
-from service import Service, Shell
+from service import LOGS, SECRETS, Service, Shell
 
 # One profile everywhere: without it hypothesis takes another one where CI is set, and tests differ there.
 settings.register_profile(
@@ -25,6 +26,26 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 __all__ = ["chromium"]
 
 ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> Iterator[None]:
+    """At the end of a run: no key, token, password, number or name that it used stands in any log of its servers."""
+    yield
+    values = {value for log in LOGS for line in log.open("rb") for value in logged_values(line)}
+    text = "\n".join(values)
+    assert not [secret for secret in SECRETS if secret in text]
+    for log in LOGS:
+        log.unlink()
+
+
+def logged_values(line: bytes) -> list[str]:
+    """The texts of a line, less those that are new in each; a line that is no JSON whole."""
+    try:
+        event = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return [line.decode()]
+    return [str(value) for name, value in event.items() if name not in ("time", "request_id", "ms")]
 
 
 @pytest.fixture(scope="session")

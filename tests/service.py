@@ -7,15 +7,18 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -63,6 +66,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     ):
         code = thread.submit(_exit_code).result(120)
     stdout, stderr = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    remember(*re.findall(r"rb[kd]_\w+", stdout))
     return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
 
@@ -114,7 +118,9 @@ def make_customer(database_url: str, **account: Any) -> Customer:
         made = await create_account(connection, name, **account)
         device = await create_device(connection, made.id, "phone")
         key = await create_key(connection, made.id, "key")
-        return Customer(made.id, name, key, await create_device_token(connection, made.id, device.number))
+        token = await create_device_token(connection, made.id, device.number)
+        remember(key, token)
+        return Customer(made.id, name, key, token)
 
     return on_database(database_url, make)
 
@@ -127,7 +133,24 @@ def call(
     number: str | None = "+12025550100", type: str = "missed", date_ms: int = 1_761_231_000_000, **more: Any
 ) -> Any:
     """A report as a phone sends it."""
+    remember(number, more.get("cached_name"))
     return {"number": number, "type": type, "date_ms": date_ms, "duration_sec": 0, **more}
+
+
+SECRETS: set[str] = set()
+"""What must stand in no log: keys, tokens, passwords, numbers and names that tests used."""
+
+LOGS: list[Path] = []
+"""What servers of this run logged."""
+
+
+def remember(*secrets: str | None) -> None:
+    SECRETS.update(secret for secret in secrets if secret and len(secret) > 5)
+
+
+def new_log() -> Path:
+    LOGS.append(Path(tempfile.mkstemp(prefix="ringback-log-")[1]))
+    return LOGS[-1]
 
 
 class Shell:
@@ -165,6 +188,7 @@ class Service:
     ) -> None:
         """`log` is a file for all that the server writes, `variables` are more ones for its environment."""
         self.database_url, self.log, self.variables = database_url, log, variables or {}
+        self.errors = self.log or new_log().open("ab")
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
@@ -175,7 +199,7 @@ class Service:
         """Start the process; again, on the same port, where it was killed."""
         self.process = subprocess.Popen(
             self.command, start_new_session=True, env=environment(**self.variables),
-            stdout=self.log or subprocess.DEVNULL, stderr=self.log,
+            stdout=self.log or subprocess.DEVNULL, stderr=self.errors,
         )  # fmt: skip
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -246,6 +270,7 @@ def make_member(database_url: str, account_id: int, role: str = "owner") -> Sign
         person = await create_person(connection, email, hash)
         await add_member(connection, account_id, person.id, role)
         secret = await create_session(connection, person.id, account_id, "test", "127.0.0.1", verified=True)
+        remember(secret, PASSWORD)
         return SignedIn(email, secret)
 
     return on_database(database_url, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import apsw
@@ -27,7 +28,8 @@ def test_a_fault_is_a_request_id_found_in_the_log(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()[code]) == (500, "server_error")
         request_id = answer.headers["x-request-id"]
         assert request_id == answer.json()["detail"]
-        assert f"request {request_id}: apsw" in text
+        (fault,) = [line for line in text.splitlines() if request_id in line and '"fault"' in line]
+        assert json.loads(fault)["kind"].startswith("apsw")
         assert "parties" not in answer.text
         assert "Traceback" not in answer.text
     for secret in (customer.key, customer.token, "2025550199", "2025550198", "Secret"):

@@ -26,7 +26,7 @@ from test_kills import new_seed
 
 DOCUMENT = describe("")
 BIN = Path(sys.executable).parent
-CASES = 900
+CASES = 800
 
 
 def closed(schema: Any) -> Any:
@@ -122,7 +122,7 @@ def test_answers_have_what_is_described_and_nothing_else(service: Service, custo
         described = operation["responses"][str(expected)]
         assert "X-Request-ID" in answer.headers
         for media_type, content in described.get("content", {}).items():
-            assert answer.headers["Content-Type"] == media_type
+            assert answer.headers["Content-Type"].partition(";")[0] == media_type
             if media_type.endswith("json"):
                 check(content["schema"], answer.json())
 
@@ -174,7 +174,7 @@ checks.use_after_free.enabled = false
 
 
 # 2,000 cases in all: those that each schema suggests against one database, those made up and in rows against the other.
-PHASES = {"sqlite": ("examples,coverage", 1), "postgresql": ("fuzzing,stateful", 48)}
+PHASES = {"sqlite": ("examples,coverage", 1), "postgresql": ("fuzzing,stateful", 70)}
 
 
 @pytest.mark.timeout(600)

@@ -99,3 +99,37 @@ def test_unknown_settings_are_warned_of() -> None:
     result = run("--help", RINGBACK_DATABSE_URL="x")
     assert result.returncode == 0
     assert "RINGBACK_DATABSE_URL is no setting" in result.stderr
+
+
+def raw(service: Service, head: bytes, body: bytes = b"") -> bytes:
+    """What comes back for bytes that no client of ours would send; the connection is closed at once after them."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(head + b"\r\n\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    return answer
+
+
+def test_requests_of_old_and_careless_clients(service: Service) -> None:
+    key = f"Authorization: Bearer {service.customer().key}".encode()
+    page = b'{"success":true,"offset":0,"limit":100,"count":0,"data":[]}'
+    assert raw(service, b"GET /call/missed/list HTTP/1.0\r\n" + key).endswith(page)
+    assert raw(service, b"GET /call/missed/list HTTP/1.1\r\nConnection: close\r\n" + key).endswith(page)  # no Host
+    with_body = b"GET /call/missed/list HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n" + key
+    assert raw(service, with_body, b"body").endswith(page)
+    many = b"GET /call/missed/list?limit=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + key
+    assert b'"limit":500' in raw(service, many % (b"9" * 10_000))
+    assert raw(service, many % (b"9" * 1_000_000)).startswith(b"HTTP/1.1 431 ")
+    assert raw(service, b"NONSENSE").startswith(b"HTTP/1.1 400 ")
+
+
+def test_half_a_request_holds_up_nobody(service: Service) -> None:
+    halves = [socket.create_connection(("127.0.0.1", service.port), timeout=30) for _ in range(100)]
+    for connection in halves:
+        connection.sendall(b"GET /call/missed/list HTTP/1.1\r\nHost:")
+    assert service.http.get("/healthz").status_code == 200
+    for connection in halves:
+        connection.close()
+    assert service.http.get("/healthz").status_code == 200

@@ -1,23 +1,19 @@
-"""What every answer has in common: a request id, and errors as the contract spells them."""
+"""What answers have in common, and errors as the contract spells them."""
 
 from __future__ import annotations
 
-import logging
-import secrets
-import traceback
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
-from litestar.types import Message, Scope
 
 from ringback.errors import RingbackError
+from ringback.logs import log, log_fault
 from ringback.web.auth import SignInNeeded
+from ringback.web.observe import request_id
 from ringback.web.pages.frame import error_page, to_login, wants_page
-
-_log = logging.getLogger("ringback")
 
 JSON = MediaType.JSON
 PROBLEM = "application/problem+json"
@@ -30,20 +26,6 @@ NO_STORE = {"Cache-Control": "no-store"}
 def json_answer(content: Any, headers: dict[str, str] | None = None) -> Response[bytes]:
     """An answer of ready-made JSON that no cache keeps."""
     return Response(msgspec.json.encode(content), media_type=JSON, headers={**NO_STORE, **(headers or {})})
-
-
-def request_id(scope: Scope) -> str:
-    """The id of a request, made when first asked for."""
-    state: dict[str, Any] = scope["state"]
-    if "request_id" not in state:
-        state["request_id"] = secrets.token_hex(8)
-    return str(state["request_id"])
-
-
-async def name_request(message: Message, scope: Scope) -> None:
-    """Put the request's id on its answer."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
 
 
 def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[Any]:
@@ -59,7 +41,6 @@ def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Respo
 
 def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """An error that Litestar found before a handler ran: no such path, another method, too large a body."""
-    path = request.scope["path"]
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             return _answer(request, 404, "not_found", "There is nothing at this address.")
@@ -74,21 +55,14 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
             return _answer(request, 413, "payload_too_large", detail, {"Connection": "close"})
         case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return _answer(request, status, "invalid_parameter", "The request can't be read; check its form.")
-    _log.error("request %s of %s: HTTP %s", request_id(request.scope), path, error.status_code)
+    log.error("refused", request_id=request_id(request.scope), status=error.status_code)
     return _server_error(request)
 
 
 def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """A fault of the program. Its text may quote numbers and names, so the log has its kind and its places only."""
-    log_fault(request_id(request.scope), error)
+    """A fault of the program."""
+    log_fault(error, request_id=request_id(request.scope))
     return _server_error(request)
-
-
-def log_fault(id: str, error: BaseException) -> None:
-    """Log a fault of the program by the id of the request that led to it."""
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    kind = f"{type(error).__module__}.{type(error).__name__} {getattr(error, 'sqlstate', '')}".strip()
-    _log.error("request %s: %s\n  %s", id, kind, "\n  ".join(places))
 
 
 def _server_error(request: Request[Any, Any, Any]) -> Response[Any]:

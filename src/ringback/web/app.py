@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,17 +15,19 @@ from litestar.config.compression import CompressionConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Scope
 
 from ringback.db import open_database
 from ringback.errors import RingbackError
+from ringback.logs import configure_logs
 from ringback.settings import load_settings
-from ringback.web.answers import answer_error, answer_fault, answer_http_error, name_request
+from ringback.web.answers import answer_error, answer_fault, answer_http_error
 from ringback.web.auth import PUBLIC, guard
 from ringback.web.calls import calls, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
+from ringback.web.observe import metrics, observed
 from ringback.web.openapi import openapi
 from ringback.web.pages.access import (
     accept_invite,
@@ -75,7 +78,7 @@ STATIC = Path(__file__).parent / "static"
 MOST_BYTES_READ = 32_000_000
 """Bodies beyond this are cut off; handlers refuse smaller ones in their own words."""
 
-PROGRAMS = ["^/call", "^/gateway", "^/v1", "^/healthz", "^/readyz", "^/agent"]
+PROGRAMS = ["^/call", "^/gateway", "^/v1", "^/healthz", "^/readyz", "^/metrics", "^/agent"]
 """Answers that are not compressed: packing takes longer than a network of today saves."""
 
 ROUTES = [
@@ -85,6 +88,7 @@ ROUTES = [
     phone_list,  # GET /gateway/mobile/list/
     healthz,  # GET /healthz
     readyz,  # GET /readyz
+    metrics,  # GET /metrics
     openapi,  # GET /openapi.json
     sync_calls,  # POST /v1/sync/calls
     sync_rejected,  # GET /v1/sync/rejected
@@ -159,9 +163,12 @@ async def name_methods(message: Message, scope: Scope) -> None:
         message["headers"] = [*others, (b"allow", ", ".join(sorted(METHODS[path])).encode())]
 
 
-def create_app() -> Litestar:
+def create_app() -> ASGIApp:
     """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its tasks."""
-    return Litestar(
+    # A worker has its parent's handler, which would swallow the signal until the worker has one of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    configure_logs()
+    app = Litestar(
         route_handlers=[
             *ROUTES,
             create_static_files_router(
@@ -176,7 +183,7 @@ def create_app() -> Litestar:
         guards=[guard],
         request_max_body_size=MOST_BYTES_READ,
         compression_config=CompressionConfig("gzip", gzip_compress_level=5, exclude=PROGRAMS),
-        before_send=[name_request, name_methods],
+        before_send=[name_methods],
         exception_handlers={
             RingbackError: answer_error,
             HTTPException: answer_http_error,
@@ -185,6 +192,7 @@ def create_app() -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+    return observed(app)
 
 
 @asynccontextmanager

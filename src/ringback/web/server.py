@@ -9,7 +9,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from importlib import import_module
 from ipaddress import ip_address
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from granian import Granian
@@ -17,6 +19,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from ringback.errors import Conflict
+from ringback.logs import FOREIGN_LOGS
 
 APPLICATION: Final = "ringback.web.app:create_app"
 
@@ -33,7 +36,7 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     os.environ["RINGBACK_DATABASE_URL_FILE"] = ""  # it would win, also where it stands in a file .env
     url = _local_url(host, port)
     threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
-    Granian(
+    server = Granian(
         APPLICATION,
         factory=True,
         interface=Interfaces.ASGI,
@@ -43,7 +46,13 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
-    ).serve()
+        log_dictconfig=FOREIGN_LOGS,
+    )
+    with TemporaryDirectory(prefix="ringback-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where all workers count
+        # Loaded once, so that workers, which are forks, start fast; only now, since it looks for that folder.
+        import_module(APPLICATION.partition(":")[0])
+        server.serve()
 
 
 def check_address(host: str, port: int) -> None:

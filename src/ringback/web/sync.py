@@ -26,6 +26,7 @@ from ringback.times import now_ms
 from ringback.web.answers import json_answer
 from ringback.web.auth import TOKEN, TOKEN_OR_KEY
 from ringback.web.body import read_object, short_text
+from ringback.web.observe import REPORTS
 from ringback.web.query import Query
 
 MOST_REPORTS: Final = 5_000
@@ -49,6 +50,8 @@ async def sync_calls(request: Request[Any, Any, Any], state: State) -> Response[
 
     results, value = await database.write(take, account.id)
     counts = Counter(result.status for result in results)
+    for status, count in counts.items():
+        REPORTS.labels(status).inc(count)
     return json_answer(
         {"results": results, **{status: counts[status] for status in STATUSES}, "synced_through_ms": value}
     )

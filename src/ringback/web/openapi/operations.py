@@ -11,6 +11,7 @@ from ringback.web.calls import calls, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
 from ringback.web.health import healthz, readyz
+from ringback.web.observe import metrics
 from ringback.web.openapi.schemas import (
     NAME,
     Schema,
@@ -346,6 +347,7 @@ OPERATIONS: Final = {
     ),
     healthz: Operation(SERVER, record(status=text()), {"status": "alive"}),
     readyz: Operation(SERVER, record(status=text()), {"status": "ready"}),
+    metrics: Operation(SERVER, text(), media_type="text/plain"),
     agent_program: Operation(
         SERVER, {"type": "string", "contentMediaType": "application/zip"}, media_type="application/zip"
     ),

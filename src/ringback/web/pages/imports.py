@@ -24,10 +24,11 @@ from ringback.imports import (
     list_imports,
     without_companions,
 )
+from ringback.logs import log_fault
 from ringback.sources.reading import Options
 from ringback.times import zone
-from ringback.web.answers import log_fault, request_id
 from ringback.web.auth import session
+from ringback.web.observe import request_id
 from ringback.web.pages.access import NAME_BAD
 from ringback.web.pages.frame import FormError, PageRequest, page, render, see_other
 from ringback.web.pages.language import N_
@@ -147,7 +148,7 @@ async def _bring_in(
         except RingbackError:
             return
         except Exception as error:
-            log_fault(request, error)
+            log_fault(error, request_id=request)
 
     try:
         async with asyncio.TaskGroup() as group:
