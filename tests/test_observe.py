@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from ringback.logs import ForeignFormatter
@@ -27,7 +29,18 @@ def observed(database_url: str, tmp_path: Path) -> Iterator[tuple[Service, Path]
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in log.read_text().splitlines(True) if line[0] == "{" and line[-1] == "\n"]
+
+
+def line_of(log: Path, answer: httpx.Response) -> dict[str, Any]:
+    """The line of an answer, which is written just after it was sent."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for line in lines(log):
+            if line["request_id"] == answer.headers["X-Request-ID"]:
+                return line
+        time.sleep(0.05)
+    raise AssertionError("the log has no line of the answer")
 
 
 def test_each_answer_has_its_line(observed: tuple[Service, Path]) -> None:
@@ -40,13 +53,12 @@ def test_each_answer_has_its_line(observed: tuple[Service, Path]) -> None:
         "/setup/{secret}": service.http.get("/setup/a-one-time-link"),
         "unknown": service.http.request("BREW", "/coffee/+12025550100"),
     }
-    found = {line["request_id"]: line for line in lines(log)}
     for path, answer in answers.items():
-        line = found[answer.headers["X-Request-ID"]]
+        line = line_of(log, answer)
         assert (line["event"], line["path"], line["status"]) == ("request", path, answer.status_code)
         assert line["ms"] >= 0
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
-    assert found[answers["/call/missed/list"].headers["X-Request-ID"]]["account"] == customer.id
+    assert line_of(log, answers["/call/missed/list"])["account"] == customer.id
     text = "".join(line for line in log.read_text().splitlines() if line.startswith("{"))
     for secret in (customer.key, customer.token, "2025550100", "one-time", "c1-99999", "coffee"):
         assert secret not in text
