@@ -140,12 +140,15 @@ def call(
 SECRETS: set[str] = set()
 """What must stand in no log: keys, tokens, passwords, numbers and names that tests used."""
 
+WORD = re.compile("[a-z_]+")
+"""Names that say nothing, as `missed`, would be found as words of the program."""
+
 LOGS: list[Path] = []
 """What servers of this run logged."""
 
 
 def remember(*secrets: str | None) -> None:
-    SECRETS.update(secret for secret in secrets if secret and len(secret) > 5)
+    SECRETS.update(secret for secret in secrets if secret and len(secret) > 5 and not WORD.fullmatch(secret))
 
 
 def new_log() -> Path:
