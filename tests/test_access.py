@@ -54,7 +54,7 @@ def test_set_up_by_the_link_that_serve_prints(fresh: Callable[[str], str], tmp_p
             service.kill()
             service.start()
             time.sleep(1)
-            assert (tmp_path / "log").read_text().count("/setup/") == 1  # somebody can sign in now
+            assert (tmp_path / "log").read_text().count(f"{service.url}/setup/") == 1  # somebody can sign in now
         finally:
             service.stop()
 
