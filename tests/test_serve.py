@@ -102,10 +102,9 @@ def test_unknown_settings_are_warned_of() -> None:
 
 
 def raw(service: Service, head: bytes, body: bytes = b"") -> bytes:
-    """What comes back for bytes that no client of ours would send; the connection is closed at once after them."""
+    """What comes back, until the server closes, for bytes that no client of ours would send."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(head + b"\r\n\r\n" + body)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
         while piece := connection.recv(65_536):
             answer += piece
