@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign fuzz lint messages bench pictures clean
+.PHONY: run test system campaign paging fuzz lint messages bench pictures clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -12,9 +12,9 @@ test: lint system
 	$(BIN)/pytest
 
 # What tests need that pip does not bring; libfaketime moves the clock of the days that they simulate.
-SYSTEM := faketime openssl curl chromium
+SYSTEM := faketime openssl curl chromium caddy
 system:
-	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl \
+	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl && command -v caddy \
 		&& { command -v chromium || command -v chromium-browser || command -v google-chrome; }; } >/dev/null 2>&1 \
 		|| apt-get install -y -q --no-install-recommends $(SYSTEM) \
 		|| { apt-get update -q && apt-get install -y -q --no-install-recommends $(SYSTEM); }
@@ -22,6 +22,10 @@ system:
 # 30 simulated days of five phones; SEED=n repeats a run, ENGINE=postgresql takes the other database.
 campaign: .venv/installed-dev system
 	DAYS=$(or $(DAYS),30) $(BIN)/pytest tests/test_campaign.py -n0 -rP --timeout=0 -k "days or controls"
+
+# Paging through 100,000 calls while four writers insert, update and delete.
+paging: .venv/installed-dev
+	STANDING=100000 $(BIN)/pytest tests/test_calls.py -n2 --dist=load -rP --timeout=0 -k pages_while
 
 # 10,000 mutated files of all sources; FILES=n for another count.
 fuzz: .venv/installed-dev
@@ -43,6 +47,8 @@ LANGUAGES := ar fr vi
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench.peers
 
 # A picture of every page in build/pictures, to be looked at.
 pictures: .venv/installed-dev system

@@ -1,0 +1,1 @@
+"""Services to be measured beside Ringback."""
