@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from browser import ARGUMENTS
-from service import RINGBACK, environment, free_port
+from service import RINGBACK, environment, free_port, run
 
 FOLDER = Path("build/pictures")
 PATHS = {
@@ -40,6 +42,25 @@ def take(page: Page, name: str) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
 
 
+TERMINAL = (
+    "ringback list missed --account demo --limit 6",
+    "ringback device list --account demo",
+    "ringback list outgoing --account demo --q nguyen --limit 3",
+)
+STYLE = "background: #11151b; color: #e7ebf1; font: 14px/1.45 monospace; padding: 16px 20px; inline-size: fit-content"
+
+
+def picture_terminal(browser: Browser, database_url: str) -> None:
+    """What commands print, as a terminal shows it."""
+    text = ""
+    for command in TERMINAL:
+        shown = run(*shlex.split(command)[1:], RINGBACK_DATABASE_URL=database_url, COLUMNS="112").stdout
+        text += f"$ {command}\n{shown}\n"
+    page = browser.new_page()
+    page.set_content(f'<pre style="{STYLE}">{html.escape(text.strip())}</pre>')
+    page.locator("pre").screenshot(path=FOLDER / "terminal.png")
+
+
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -52,15 +73,16 @@ def main() -> None:
             while not link:
                 link = "".join(re.findall(r"http\S+/login/\S+", server.stdout.readline()))
             try:
-                photograph(link)
+                photograph(link, f"sqlite:///{data}/demo.db")
             finally:
                 server.terminate()
 
 
-def photograph(link: str) -> None:
+def photograph(link: str, database_url: str) -> None:
     root = link.split("/login/")[0]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        picture_terminal(browser, database_url)
         page = browser.new_page()
         page.goto(link)
         session = page.context.cookies()

@@ -71,6 +71,16 @@ def test_what_machines_ask_all_the_time_is_not_logged(observed: tuple[Service, P
     assert lines(log) == []
 
 
+def test_a_log_without_requests(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        service = Service(f"sqlite:///{tmp_path}/ringback.db", log=out, variables={"RINGBACK_LOG_REQUESTS": "0"})
+        service.http.get("/nothing")
+        assert counted(service)["GET", "unknown", 404] == 1
+        service.stop()
+    assert lines(log) == []
+
+
 def test_counts(observed: tuple[Service, Path]) -> None:
     service, _ = observed
     customer = service.customer()

@@ -85,6 +85,7 @@ def test_port_in_use(tmp_path: Path) -> None:
     [
         ({"RINGBACK_DATABASE_URL": "mysql://x"}, "RINGBACK_DATABASE_URL must begin with sqlite:///"),
         ({"RINGBACK_DATABASE_URL": "postgresql://u@h:99999/x"}, "RINGBACK_DATABASE_URL is no address: its port"),
+        ({"RINGBACK_LOG_REQUESTS": "yes"}, "RINGBACK_LOG_REQUESTS must be 0 or 1."),
         ({"RINGBACK_DATABASE_URL_FILE": "/nowhere/at/all"}, "RINGBACK_DATABASE_URL_FILE names can't be read"),
     ],
 )

@@ -48,6 +48,7 @@ SETTINGS = (
         "none",
         "Networks, separated by commas, whose X-Forwarded-For header is believed, such as 127.0.0.1/32.",
     ),
+    Setting("RINGBACK_LOG_REQUESTS", "1", "Whether the log has a line for each request: 1, or 0."),
 )
 
 Network = IPv4Network | IPv6Network
@@ -61,6 +62,7 @@ class Settings(NamedTuple):
     public_url: str
     """Without a slash at its end; "" where none is set."""
     trusted_proxies: tuple[Network, ...]
+    log_requests: bool
     unknown: tuple[str, ...]
     """Names that begin with RINGBACK_ and are no settings: perhaps misspelled."""
 
@@ -75,7 +77,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known)
     public_url = _check_public_url(_value(values, "RINGBACK_PUBLIC_URL"))
     proxies = _check_networks("RINGBACK_TRUSTED_PROXIES", _value(values, "RINGBACK_TRUSTED_PROXIES"))
-    return Settings(data_dir, url, public_url, proxies, tuple(unknown))
+    log_requests = _value(values, "RINGBACK_LOG_REQUESTS") or "1"
+    if log_requests not in ("0", "1"):
+        raise InvalidParameter("RINGBACK_LOG_REQUESTS must be 0 or 1.")
+    return Settings(data_dir, url, public_url, proxies, log_requests == "1", tuple(unknown))
 
 
 def check_database_url(url: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def demo(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = ""
     from ringback import demo, demo_phones
     from ringback.web import server
 
+    os.environ.setdefault("RINGBACK_LOG_REQUESTS", "0")  # what follows is to stay in sight
     server.check_address(host, port)
     url = database_url(database) if database else f"sqlite:///{load_settings().data_dir / 'demo.db'}"
     silence = timedelta(days=demo.SILENT_DAYS)

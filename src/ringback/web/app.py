@@ -192,7 +192,7 @@ def create_app() -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return observed(app)
+    return observed(app, log_requests=app.state.settings.log_requests)
 
 
 @asynccontextmanager

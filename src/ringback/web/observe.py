@@ -49,8 +49,8 @@ def request_id(scope: Scope) -> str:
     return str(scope["state"]["request_id"])
 
 
-def observed(app: ASGIApp) -> ASGIApp:
-    """The application, and what is noted of each of its requests."""
+def observed(app: ASGIApp, *, log_requests: bool) -> ASGIApp:
+    """The application, and what is noted of each of its requests; `log_requests`: in the log, too."""
 
     async def observe(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -72,25 +72,33 @@ def observed(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_named)
         finally:
-            _note(scope, status, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            path = _count(scope, status, seconds)
+            if log_requests and (path not in ASKED_OFTEN or status >= HTTPStatus.BAD_REQUEST):
+                _log(scope, path, status, seconds)
 
     return observe
 
 
-def _note(scope: Any, status: int, seconds: float) -> None:
-    """`status` is 0 where the client went away before there was an answer."""
-    method = scope["method"] if scope["method"] in METHODS else "other"
+def _count(scope: Any, status: int, seconds: float) -> str:
+    """Count a request by its path's template, which is returned; `status` is 0 where there was no answer."""
     # The path itself may be a one-time link.
     path = scope.get("path_template") or "unknown"
-    account = scope["state"].get("account")
-    REQUESTS.labels(method, path, str(status)).inc()
+    REQUESTS.labels(_method(scope), path, str(status)).inc()
     SECONDS.labels(path).observe(seconds)
-    if path in ASKED_OFTEN and status < HTTPStatus.BAD_REQUEST:
-        return
+    return path
+
+
+def _method(scope: Any) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _log(scope: Any, path: str, status: int, seconds: float) -> None:
+    account = scope["state"].get("account")
     log.info(
         "request",
         request_id=scope["state"]["request_id"],
-        method=method,
+        method=_method(scope),
         path=path,
         status=status,
         ms=round(seconds * 1_000, 1),
