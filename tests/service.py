@@ -56,7 +56,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     It runs in this process, since to start one takes as long as most tests; in a thread of its own, for `in_thread`'s
     reason.
     """
-    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+    buffers = io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(buffer, "utf-8", write_through=True) for buffer in buffers]
     with (
         mock.patch.dict(os.environ, environment(**variables), clear=True),
         mock.patch.object(sys, "argv", ["ringback", *arguments]),
@@ -65,7 +66,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         ThreadPoolExecutor(1) as thread,
     ):
         code = thread.submit(_exit_code).result(120)
-    stdout, stderr = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    stdout, stderr = (buffer.getvalue().decode() for buffer in buffers)
     remember(*re.findall(r"rb[kd]_\w+", stdout))
     return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
@@ -204,6 +205,9 @@ class Service:
             self.command, start_new_session=True, env=environment(**self.variables),
             stdout=self.log or subprocess.DEVNULL, stderr=self.errors,
         )  # fmt: skip
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, "the server ended"

@@ -100,6 +100,7 @@ def lost_after_kills_and_a_stop(database_url: str, victims: int, program: tuple[
         while len(workers(service) - set(before[:victims])) < 2:
             assert time.monotonic() < deadline, "what was killed was not replaced"
             time.sleep(0.1)
+        service.wait_until_it_answers()  # where both were killed, nobody listens before a new one has started
         time.sleep(1)
         load.stop()
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -131,7 +132,7 @@ def fill_peer(folder: Path, url: str, key: str) -> str:
     digest = hashlib.sha256(key.encode()).digest()
     insert = "insert into peer_keys select {value}, id from accounts"
     if url.startswith("sqlite"):
-        with apsw.Connection(str(folder / "peer.db")) as connection:
+        with closing(apsw.Connection(str(folder / "peer.db"))) as connection:
             connection.execute("pragma journal_mode=wal").fetchall()
             connection.execute("attach ? as ringback", (url.removeprefix("sqlite:///"),))
             for sql in TABLES:

@@ -38,7 +38,7 @@ REPORTS: Final = Counter(
 async def metrics() -> Response[bytes]:
     """Counts of all workers since the server's start, for Prometheus."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the package has no types
     return Response(
         generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -63,10 +64,15 @@ _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"ty
 async def openapi(state: State) -> Response[bytes]:
     """This description."""
     return Response(
-        msgspec.json.encode(describe(state.settings.public_url)),
+        _document(state.settings.public_url),
         media_type="application/json",
         headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"},
     )
+
+
+@cache
+def _document(server_url: str) -> bytes:
+    return msgspec.json.encode(describe(server_url))
 
 
 def describe(server_url: str) -> dict[str, Any]:
