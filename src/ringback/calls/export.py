@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,7 +15,7 @@ from ringback.calls.contract import EXPORTED, KINDS, PRESENTATIONS
 from ringback.calls.query import CallQuery
 from ringback.db import Connection, Database, Row
 from ringback.sources.tables import GUARDED_STARTS, guard, guard_number
-from ringback.times import DAY_MS, rfc3339
+from ringback.times import rfc3339
 
 FORMATS: Final = {
     "csv": "text/csv",
@@ -86,23 +85,10 @@ def _values(row: Row, devices: dict[int, str]) -> list[Any]:
     kind, number, name, duration, geo, device, sim, presentation, source, at_ms, precise, *more = row
     country, type_raw, occurrence, other_second, _ = more
     return [
-        _KIND_WORDS[kind], number or None, name, _time_text(at_ms), duration, geo, devices[device], sim,
+        _KIND_WORDS[kind], number or None, name, rfc3339(at_ms), duration, geo, devices[device], sim,
         _PRESENTATION_WORDS.get(presentation), source, at_ms, "ms" if precise else "s", country, type_raw,
         occurrence if occurrence >= 0 else -1 - occurrence, None if other_second is None else other_second * 1_000,
     ]  # fmt: skip
-
-
-def _time_text(ms: int) -> str:
-    """`2026-02-24T12:49:39.000Z`."""
-    day, rest = divmod(ms, DAY_MS)
-    second, ms = divmod(rest, 1_000)
-    minute, second = divmod(second, 60)
-    return f"{_day_text(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}.{ms:03}Z"
-
-
-@lru_cache(maxsize=10_000)
-def _day_text(day: int) -> str:
-    return rfc3339(day * DAY_MS)[:10]
 
 
 def _guarded(row: list[Any]) -> list[Any]:

@@ -183,11 +183,20 @@ class CallQuery:
         """A page of the calls found, in an order that is total."""
         order = ORDERS[sort_by].format(direction=sort_dir, nulls=NULLS[sort_dir])
         place = len(self._values)
+        found = f"where {' and '.join(self._clauses)} order by {order} limit ${place + 1} offset ${place + 2}"
+        calls = "calls c"
+        by_call = " p." not in f" {order}"
+        if by_call and offset > SHALLOW:
+            # What is skipped is not joined: with all of its columns, that took twenty times as long.
+            page = f"(select c.account_id, c.id from calls c {found}) as page"
+            calls, found = (
+                f"{page} join calls c on c.account_id = page.account_id and c.id = page.id",
+                f"order by {order}",
+            )
         sql = (
-            f"select {columns} from calls c join parties p on p.account_id = c.account_id and p.id = c.party_id"
-            f" where {' and '.join(self._clauses)} order by {order} limit ${place + 1} offset ${place + 2}"
+            f"select {columns} from {calls} join parties p on p.account_id = c.account_id and p.id = c.party_id {found}"
         )
-        short = self._serves_index and offset <= SHALLOW and " p." not in f" {order}"
+        short = self._serves_index and offset <= SHALLOW and by_call
         read = database.read if short else database.read_long
         return await read(lambda connection: connection.fetch(sql, *self._values, limit, offset))
 

@@ -67,9 +67,7 @@ async def guard(connection: Requester, handler: BaseRouteHandler) -> None:
     elif access == "session":
         await _open_with_session(connection, database, handler.opt["role"])
     elif access in ("api_key", "api_key_for_ever"):
-        await _open_with_api_key(connection, database)
-        if access == "api_key":
-            check_not_expired(connection.state.account)
+        await _open_with_api_key(connection, database, token, check_expiry=access == "api_key")
     elif is_device and access in ("token", "token_or_key"):
         await _open_with_token(connection, database, token)
     elif token and not is_device and access in ("key", "token_or_key"):
@@ -171,16 +169,19 @@ def header_token(connection: Requester) -> str:
     return connection.headers.get("x-api-key", "").strip()
 
 
-async def _open_with_api_key(connection: Requester, database: Database) -> None:
-    query = connection.state.query = Query(connection.scope)
+async def _open_with_api_key(connection: Requester, database: Database, token: str, *, check_expiry: bool) -> None:
+    state = connection.state  # made anew each time that it is asked for
+    state.query = Query(connection.scope)
     try:
-        connection.state.apikey = query.get("apikey")
+        state.apikey = state.query.get("apikey")
     except InvalidParameter:
         raise InvalidApiKey(_UNKNOWN_KEY) from None
-    key = connection.state.apikey or header_token(connection)
+    key = state.apikey or token
     if not key:
         raise MissingApiKey("Send the account's key as `Authorization: Bearer KEY` or as the parameter apikey.")
     account = await _find_account(database, key)
     if account is None:
         raise InvalidApiKey(_UNKNOWN_KEY)
-    connection.state.account = account
+    if check_expiry:
+        check_not_expired(account)
+    state.account = account

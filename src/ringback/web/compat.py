@@ -7,8 +7,10 @@ from typing import Any, Final
 from litestar import HttpMethod, Request, Response, route
 from litestar.datastructures import State
 
+from ringback.accounts import Account
 from ringback.calls.listing import call_page, missed_page
 from ringback.calls.parameters import search
+from ringback.db import Database
 from ringback.devices import Device, list_devices
 from ringback.proof import account_synced_through
 from ringback.text import fold
@@ -22,8 +24,9 @@ READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
 @route("/call/missed/list", http_method=READ, opt=API_KEY)
 async def missed_list(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """Missed calls, newest first."""
-    headers = await _synced_through(request, state)
-    return json_answer(await missed_page(state.database, request.state.account, request.state.query), headers)
+    asked = request.state
+    headers = await _synced_through(state.database, asked.account)
+    return json_answer(await missed_page(state.database, asked.account, asked.query), headers)
 
 
 @route("/call/incoming/list", http_method=READ, opt=API_KEY)
@@ -40,13 +43,14 @@ async def outgoing_list(request: Request[Any, Any, Any], state: State) -> Respon
 
 async def _list(request: Request[Any, Any, Any], state: State, kind: str) -> Response[bytes]:
     asked = request.state
-    headers = await _synced_through(request, state)  # before the rows: it may claim too little, never too much
+    # Before the rows: it may claim too little, never too much.
+    headers = await _synced_through(state.database, asked.account)
     return json_answer(await call_page(state.database, asked.account, kind, asked.query, asked.apikey), headers)
 
 
-async def _synced_through(request: Request[Any, Any, Any], state: State) -> dict[str, str]:
+async def _synced_through(database: Database, account: Account) -> dict[str, str]:
     """The header that tells an empty list from a silent phone."""
-    value = await state.database.read(lambda c: account_synced_through(c, request.state.account.id))
+    value = await database.read(lambda c: account_synced_through(c, account.id))
     return {} if value is None else {"X-Synced-Through": rfc3339(value)}
 
 
