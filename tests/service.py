@@ -45,6 +45,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: no setting of whoever runs the tests reaches it."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}, **more}
@@ -247,6 +257,10 @@ class Service:
         """Kill all its processes at once."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        deadline = time.monotonic() + 30
+        while not _is_free(self.port):  # its workers may end a moment later
+            assert time.monotonic() < deadline, "the killed server still has its port"
+            time.sleep(0.01)
 
 
 class SignedIn(NamedTuple):

@@ -240,6 +240,8 @@ class Campaign:
         self.counts["older copies"] += 1
         for handset in self.handsets:
             handset.put_back = handset.acknowledged()
+            if self.claims(handset)[0] is None:
+                handset.first_ms = None  # that copy is from before the phone's first whole read
 
     def claims(self, handset: Handset) -> tuple[int | None, list[tuple[int, int]]]:
         """What the server says of a phone: its value and its gaps."""
