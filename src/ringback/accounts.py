@@ -115,8 +115,8 @@ async def change_account(
 async def delete_account(connection: Connection, account_id: int) -> None:
     """Delete the account and all that is its own, people who belong to no other account too."""
     tables = (
-        "gaps", "pairing_codes", "quarters", "rejected", "imports", "tombstones", "calls", "parties", "devices", "keys",
-        "sessions", "links", "members",
+        "attempts", "deliveries", "webhooks", "events", "gaps", "pairing_codes", "quarters", "rejected", "imports",
+        "tombstones", "calls", "parties", "devices", "keys", "sessions", "links", "members",
     )  # fmt: skip
     for table in tables:
         await connection.execute(f"delete from {table} where account_id = $1", account_id)

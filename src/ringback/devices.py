@@ -11,6 +11,7 @@ import msgspec
 from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
 from ringback.db import Connection
 from ringback.errors import Conflict, InvalidParameter, NotFound
+from ringback.events import add_event
 from ringback.ids import DEVICE, make_id
 from ringback.times import DAY_MS, now_ms, rfc3339
 from ringback.tokens import hash_token, make_token, token_account
@@ -247,11 +248,12 @@ async def revoke_device(connection: Connection, account_id: int, name: str) -> N
 async def note_seen(connection: Connection, account_id: int, number: int, at_ms: int) -> None:
     """Note a request of the device: it belongs to the last contact, or begins a new one."""
     row = await connection.fetch_one(
-        "select last_seen_ms, contact_ms, intervals from devices where account_id = $1 and id = $2", account_id, number
-    )
+        "select last_seen_ms, contact_ms, intervals, silent_ms from devices where account_id = $1 and id = $2",
+        account_id, number,
+    )  # fmt: skip
     if row is None:
         return
-    last_seen_ms, contact_ms, intervals = row
+    last_seen_ms, contact_ms, intervals, silent_ms = row
     if contact_ms is None or at_ms - contact_ms > CONTACT_MS:
         if contact_ms is not None:
             intervals = json.dumps([*json.loads(intervals or "[]"), at_ms - contact_ms][-INTERVALS:])
@@ -260,6 +262,52 @@ async def note_seen(connection: Connection, account_id: int, number: int, at_ms:
         "update devices set last_seen_ms = $3, contact_ms = $4, intervals = $5 where account_id = $1 and id = $2",
         account_id, number, max(at_ms, last_seen_ms or 0), contact_ms, intervals,
     )  # fmt: skip
+    if silent_ms is not None:
+        await _tell(connection, account_id, number, None, at_ms)
+
+
+async def silent_accounts(connection: Connection, now_ms: int) -> list[int]:
+    """Accounts with phones of whose silence nobody may have been told yet."""
+    rows = await connection.fetch(
+        "select distinct account_id from devices"
+        " where silent_ms is null and revoked_ms is null and last_seen_ms < $1 order by account_id",
+        now_ms - LATE_RHYTHMS * SHORTEST_RHYTHM_MS,
+    )
+    return [id for (id,) in rows]
+
+
+async def tell_of_silence(connection: Connection, account_id: int, now_ms: int) -> None:
+    """Keep an event for each phone that has fallen silent, once a silence."""
+    rows = await connection.fetch(
+        f"select {_COLUMNS} from devices d where d.account_id = $1 and d.silent_ms is null order by d.id", account_id
+    )
+    for device in [Device(*row) for row in rows]:
+        if device.status(now_ms) == "silent":
+            await _tell(connection, account_id, device.number, now_ms, now_ms)
+
+
+async def _tell(connection: Connection, account_id: int, number: int, silent_ms: int | None, now_ms: int) -> None:
+    """Keep the event of a phone that is silent since a moment, or back."""
+    # Another process may have told of it meanwhile.
+    row = await connection.fetch_one(
+        "update devices set silent_ms = $3 where account_id = $1 and id = $2"
+        f" and silent_ms is {'not ' if silent_ms is None else ''}null returning id",
+        account_id, number, silent_ms,
+    )  # fmt: skip
+    if row is None:
+        return
+    row = await connection.fetch_one(
+        f"select {_COLUMNS} from devices d where d.account_id = $1 and d.id = $2", account_id, number
+    )
+    assert row is not None
+    device = Device(*row)
+    data = {
+        "device_id": device.id,
+        "name": device.name,
+        "status": device.status(now_ms),
+        "last_seen": rfc3339(device.last_seen_ms or 0),
+    }
+    await add_event(connection, account_id, "device.back" if silent_ms is None else "device.silent", data, now_ms)
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

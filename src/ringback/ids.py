@@ -12,6 +12,8 @@ REJECTED: Final = "r"
 GAP: Final = "g"
 IMPORT: Final = "i"
 NUMBER: Final = "n"
+WEBHOOK: Final = "w"
+DELIVERY: Final = "y"
 
 _FORM: Final = re.compile("([a-z])([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 

@@ -228,10 +228,12 @@ async def import_file(
     device: str = "",
     format: str | None = None,
     progress: Progress | None = None,
+    tell_all: bool = False,
 ) -> Import:
     """Bring the calls of a file in, and keep what became of it; returns that.
 
-    `number` is that of an import that has been begun, `device` the name of the phone whose calls they are. Interrupted,
+    `number` is that of an import that has been begun, `device` the name of the phone whose calls they are; with
+    `tell_all` endpoints hear of all its calls, else of those of the last week alone. Interrupted,
     it leaves whole batches, and a second run finishes the rest. Raises InvalidParameter where it is not clear whose
     calls they are, NotFound where the account has been deleted.
     """
@@ -248,7 +250,7 @@ async def import_file(
         await _give_up(database, account_id, number, error)
         raise
     try:
-        await _store(database, account_id, number, staged, device, progress)
+        await _store(database, account_id, number, staged, device, progress, tell_all)
         damage = "; ".join(staged.damages)
         await database.write(lambda c: _end(c, account_id, number, "done", damage), account_id)
     except (Exception, asyncio.CancelledError) as error:
@@ -305,7 +307,13 @@ async def _stage(
 
 
 async def _store(
-    database: Database, account_id: int, number: int, staged: StagedFile, device: str, progress: Progress | None
+    database: Database,
+    account_id: int,
+    number: int,
+    staged: StagedFile,
+    device: str,
+    progress: Progress | None,
+    tell_all: bool,
 ) -> None:
     """Store a file's rows in whole batches, and count in each batch's transaction what became of them."""
     names = await _in_thread(lambda: staged.devices)
@@ -322,7 +330,7 @@ async def _store(
     rows, done = staged.reports(), 0
     # In a thread: the first row waits for the sorting of all.
     while batch := await _in_thread(lambda: list(islice(rows, ROWS_PER_COMMIT))):
-        await _store_batch(database, account_id, number, devices, batch, 0)
+        await _store_batch(database, account_id, number, devices, batch, 0, tell_all)
         if any(done < size <= done + len(batch) for size in ANALYZE_AFTER):
             await database.analyze()
         done += len(batch)
@@ -330,7 +338,7 @@ async def _store(
             progress("storing", done, staged.count)
         await asyncio.sleep(PAUSE_SECONDS)
     more = staged.rejected_count - len(staged.rejected)
-    await _store_batch(database, account_id, number, devices, staged.rejected, more)
+    await _store_batch(database, account_id, number, devices, staged.rejected, more, tell_all)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -343,7 +351,13 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 
 async def _store_batch(
-    database: Database, account_id: int, number: int, devices: dict[str, int], batch: list[Any], rejected: int
+    database: Database,
+    account_id: int,
+    number: int,
+    devices: dict[str, int],
+    batch: list[Any],
+    rejected: int,
+    tell_all: bool,
 ) -> None:
     """Store rows, each with the name of its phone; `rejected` more are counted and not kept."""
     batch.sort(key=lambda row: devices[row[0]])
@@ -352,7 +366,7 @@ async def _store_batch(
         counts = Counter({"rejected": rejected})
         for name, rows in groupby(batch, lambda row: row[0]):
             reports = [report for _, report in rows]
-            results = await take_in(connection, account_id, devices[name], reports, now_ms(), number)
+            results = await take_in(connection, account_id, devices[name], reports, now_ms(), number, tell_all=tell_all)
             counts.update(result.status for result in results)
         await _touch(connection, account_id, number, counts)
 

@@ -7,6 +7,7 @@ the file that NAME_FILE names, which then wins.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -19,6 +20,9 @@ from platformdirs import user_data_path
 from ringback.errors import InvalidParameter
 
 PREFIX = "RINGBACK_"
+LONGEST_RETRY_S = 30 * 86_400
+LONGEST_TIMEOUT_S = 60
+MOST_CONCURRENT = 100
 
 
 class Setting(NamedTuple):
@@ -49,6 +53,19 @@ SETTINGS = (
         "Networks, separated by commas, whose X-Forwarded-For header is believed, such as 127.0.0.1/32.",
     ),
     Setting("RINGBACK_LOG_REQUESTS", "1", "Whether the log has a line for each request: 1, or 0."),
+    Setting("RINGBACK_WORKER", "1", "Whether `serve` also sends webhooks: 1, or 0 beside `ringback worker`."),
+    Setting(
+        "RINGBACK_WEBHOOK_ALLOW_NETWORKS",
+        "none",
+        "Networks, separated by commas, that webhooks may be sent to though they are not public, also without TLS.",
+    ),
+    Setting(
+        "RINGBACK_WEBHOOK_RETRIES",
+        "5,60,300,1800,7200,18000,36000,50400,72000,86400",
+        "Seconds between the attempts to deliver an event, separated by commas.",
+    ),
+    Setting("RINGBACK_WEBHOOK_TIMEOUT", "15", "Seconds within which a receiver has to answer."),
+    Setting("RINGBACK_WEBHOOK_CONCURRENCY", "4", "Requests that are under way at once to one endpoint."),
 )
 
 Network = IPv4Network | IPv6Network
@@ -63,6 +80,11 @@ class Settings(NamedTuple):
     """Without a slash at its end; "" where none is set."""
     trusted_proxies: tuple[Network, ...]
     log_requests: bool
+    worker: bool
+    webhook_networks: tuple[Network, ...]
+    webhook_retries_s: tuple[float, ...]
+    webhook_timeout_s: float
+    webhook_concurrency: int
     unknown: tuple[str, ...]
     """Names that begin with RINGBACK_ and are no settings: perhaps misspelled."""
 
@@ -77,10 +99,42 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(name for name in values if name.startswith(PREFIX) and name not in known)
     public_url = _check_public_url(_value(values, "RINGBACK_PUBLIC_URL"))
     proxies = _check_networks("RINGBACK_TRUSTED_PROXIES", _value(values, "RINGBACK_TRUSTED_PROXIES"))
-    log_requests = _value(values, "RINGBACK_LOG_REQUESTS") or "1"
-    if log_requests not in ("0", "1"):
-        raise InvalidParameter("RINGBACK_LOG_REQUESTS must be 0 or 1.")
-    return Settings(data_dir, url, public_url, proxies, log_requests == "1", tuple(unknown))
+    return Settings(
+        data_dir,
+        url,
+        public_url,
+        proxies,
+        _switch(values, "RINGBACK_LOG_REQUESTS"),
+        _switch(values, "RINGBACK_WORKER"),
+        _check_networks("RINGBACK_WEBHOOK_ALLOW_NETWORKS", _value(values, "RINGBACK_WEBHOOK_ALLOW_NETWORKS")),
+        tuple(_numbers(values, "RINGBACK_WEBHOOK_RETRIES", LONGEST_RETRY_S)),
+        _number(values, "RINGBACK_WEBHOOK_TIMEOUT", LONGEST_TIMEOUT_S),
+        int(_number(values, "RINGBACK_WEBHOOK_CONCURRENCY", MOST_CONCURRENT)),
+        tuple(unknown),
+    )
+
+
+def _switch(values: Mapping[str, str], name: str) -> bool:
+    text = _value(values, name) or "1"
+    if text not in ("0", "1"):
+        raise InvalidParameter(f"{name} must be 0 or 1.")
+    return text == "1"
+
+
+def _numbers(values: Mapping[str, str], name: str, most: int) -> list[float]:
+    """The numbers of a setting, separated by commas; its default's where it is not set."""
+    text = _value(values, name) or next(setting.default for setting in SETTINGS if setting.name == name)
+    words = [word.strip() for word in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", word, re.ASCII) and float(word) <= most for word in words):
+        raise InvalidParameter(f"{name} must be numbers of at most {most:,}, separated by commas.")
+    return [float(word) for word in words]
+
+
+def _number(values: Mapping[str, str], name: str, most: int) -> float:
+    found = _numbers(values, name, most)
+    if len(found) != 1 or found[0] < 1:
+        raise InvalidParameter(f"{name} must be a number from 1 to {most:,}.")
+    return found[0]
 
 
 def check_database_url(url: str, name: str) -> None:

@@ -68,6 +68,15 @@ def parse_day(text: str) -> date | None:
         return None
 
 
+def parse_moment(text: str) -> int | None:
+    """A moment as RFC 3339 writes it, in ms; None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return int(moment.timestamp() * 1_000) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
 @lru_cache(maxsize=1_000)
 def zone(name: str) -> ZoneInfo:
     """The time zone of a name such as Europe/Paris. Raises InvalidParameter."""

@@ -34,6 +34,8 @@ class Call(msgspec.Struct):
     """Its number among the rows of a local time that can mean two instants, also after it was decided."""
     change: int
     updated_ms: int
+    earlier_kinds: int = 0
+    """Kinds that it had before its present one: the sum of 2 to the power of each."""
     new: bool = False
     changed: bool = False
     """Whether what others see of it changed."""

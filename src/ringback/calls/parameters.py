@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Final, Protocol
 
 from ringback.errors import InvalidParameter
 from ringback.text import is_storable, trim
-from ringback.times import parse_day
+from ringback.times import parse_day, parse_moment
 
 MOST_INT64: Final = 2**63 - 1
 LONGEST_SEARCH: Final = 100
@@ -84,13 +84,8 @@ def moment_or_day(parameters: Parameters, name: str) -> date | int | None:
     found = parse_day(text)
     if found is not None:
         return found
-    try:
-        # An unescaped + arrives as a space.
-        moment = datetime.fromisoformat(re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text))
-        if moment.tzinfo is None:
-            raise ValueError
-        return int(moment.timestamp() * 1_000)
-    except (ValueError, OverflowError):
-        raise InvalidParameter(
-            f"{name} must be a day as YYYY-MM-DD or a moment such as 2026-02-24T12:49:39Z."
-        ) from None
+    # An unescaped + arrives as a space.
+    moment = parse_moment(re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text))
+    if moment is None:
+        raise InvalidParameter(f"{name} must be a day as YYYY-MM-DD or a moment such as 2026-02-24T12:49:39Z.")
+    return moment

@@ -15,6 +15,7 @@ import msgspec
 from ringback.calls.contract import BadReport, CallReport
 from ringback.calls.matching import Call, Identity, Known, identify
 from ringback.calls.merge import Facts, facts_of, forget_moment, merge, new_nearness
+from ringback.calls.news import event_type, tell_of_calls, tell_of_deletion, told_since
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
 from ringback.errors import NotFound
@@ -52,10 +53,12 @@ async def take_in(
     reports: Sequence[CallReport | BadReport],
     now_ms: int,
     import_id: int | None = None,
+    *,
+    tell_all: bool = False,
 ) -> list[Result]:
     """Store a batch of a device's reports; returns one result for each, in order. Raises NotFound.
 
-    `import_id` is the number of the import that they come from.
+    `import_id` is the number of the import that they come from; with `tell_all` its old calls are news, too.
     """
     counters = await _lock_account(connection, account_id)
     taken = [report for report in reports if isinstance(report, CallReport)]
@@ -81,14 +84,17 @@ async def take_in(
     buried = [(one, call) for one, call in known.calls.items() if call.touched and call.deleted]
     moved = [(account_id, call.id, one.second, one.occurrence, call.other_second) for one, call in buried]
     await connection.execute_many(_MOVE_TOMBSTONE, moved)
-    after = _Counters(
-        last_call,
-        await _give_parties(connection, account_id, counters.last_party, list(touched.values())),
-        await _write_calls(connection, account_id, device_id, counters.last_change, touched, now_ms),
-        await keep_rejected(connection, account_id, device_id, counters.last_rejected, bad, now_ms, import_id),
+    last_party = await _give_parties(connection, account_id, counters.last_party, list(touched.values()))
+    since = await told_since(connection, account_id, device_id, now_ms, all=tell_all)
+    last_change, told = _number_changes(counters.last_change, touched.values(), now_ms, since)
+    await _write_calls(connection, account_id, device_id, touched, now_ms)
+    last_rejected = await keep_rejected(
+        connection, account_id, device_id, counters.last_rejected, bad, now_ms, import_id
     )
+    after = _Counters(last_call, last_party, last_change, last_rejected)
     if after != counters:
         await connection.execute(_SET_COUNTERS, account_id, *after)
+    await tell_of_calls(connection, account_id, told, now_ms)
     return results
 
 
@@ -159,10 +165,12 @@ async def delete_call(connection: Connection, account_id: int, id: str, now_ms: 
         return False
     *identity, kind, at_ms = row
     change = counters.last_change + 1
+    event_change = change + 1
     await connection.execute(_INSERT_TOMBSTONE, *place, *identity, change, now_ms)
     await connection.execute("delete from calls where account_id = $1 and id = $2", *place)
     await connection.execute(_COUNT, account_id, kind, at_ms // QUARTER_MS, -1)
-    await connection.execute(_SET_COUNTERS, account_id, *counters._replace(last_change=change))
+    await connection.execute(_SET_COUNTERS, account_id, *counters._replace(last_change=event_change))
+    await tell_of_deletion(connection, *place, identity[0], event_change, now_ms)
     return True
 
 
@@ -237,15 +245,32 @@ def _party_texts(facts: Facts) -> Row:
     return (number, name, geo, *folds, digits(number))
 
 
-async def _write_calls(
-    connection: Connection, account_id: int, device_id: int, last_change: int, touched: dict[Identity, Call], now: int
-) -> int:
-    """Write what the batch made of the calls; returns the account's last change."""
-    new, known = [], []
-    for identity, call in touched.items():
+def _number_changes(
+    last_change: int, calls: Iterable[Call], now_ms: int, since_ms: int
+) -> tuple[int, list[tuple[int, int, str]]]:
+    """Give each changed call its change number; returns the account's last one, and what `tell_of_calls` takes.
+
+    Calls before `since_ms` are not told of.
+    """
+    told = []
+    for call in calls:
         if call.new or call.changed:
             last_change += 1
-            call.change, call.updated_ms = last_change, now
+            call.change, call.updated_ms = last_change, now_ms
+        type = event_type(call)
+        assert call.facts.moment is not None
+        if type and call.facts.moment[1] >= since_ms:
+            last_change += 1
+            told.append((call.id, last_change, type))
+    return last_change, told
+
+
+async def _write_calls(
+    connection: Connection, account_id: int, device_id: int, touched: dict[Identity, Call], now: int
+) -> None:
+    """Write what the batch made of the calls."""
+    new, known = [], []
+    for identity, call in touched.items():
         if call.new:
             new.append((account_id, call.id, *_columns(identity, call), now, device_id, *identity[::2]))
         else:
@@ -253,7 +278,6 @@ async def _write_calls(
     await connection.execute_many(_INSERT_CALL, new)
     await connection.execute_many(_UPDATE_CALL, known)
     await _count(connection, account_id, touched.values())
-    return last_change
 
 
 async def _count(connection: Connection, account_id: int, calls: Iterable[Call]) -> None:
@@ -276,7 +300,7 @@ def _columns(identity: Identity, call: Call) -> Row:
     return (
         facts.kind, call.party_id, at_ms, int(precise), call.duration, facts.presentation, facts.country_iso,
         facts.sim_id, facts.type_raw, facts.source, call.nearness, call.change, call.updated_ms, call.other_second,
-        call.number, identity.second, identity.occurrence,
+        call.number, identity.second, identity.occurrence, call.earlier_kinds,
     )  # fmt: skip
 
 
@@ -289,7 +313,8 @@ _SET_COUNTERS: Final = (
 )
 _COLUMNS: Final = (
     "direction, second, key_hash, occurrence, id, party_id, kind, at_ms, precise, duration_s, presentation,"
-    " country_iso, sim_id, type_raw, source, nearness, other_second, undecided_number, change, updated_ms"
+    " country_iso, sim_id, type_raw, source, nearness, other_second, undecided_number, change, updated_ms,"
+    " earlier_kinds"
 )
 _PLACE: Final = "account_id = $1 and device_id = $2 and direction = $3"
 FIND_CALL: Final = f"select {_COLUMNS} from calls where {_PLACE} and second = $4 and key_hash = $5 and occurrence = $6"
@@ -328,11 +353,13 @@ _INSERT_PARTY: Final = (
 _INSERT_CALL: Final = (
     "insert into calls (account_id, id, kind, party_id, at_ms, precise, duration_s, presentation, country_iso, sim_id,"
     " type_raw, source, nearness, change, updated_ms, other_second, undecided_number, second, occurrence,"
-    " created_ms, device_id, direction, key_hash)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
+    " earlier_kinds, created_ms, device_id, direction, key_hash)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,"
+    " $23, $24)"
 )
 _UPDATE_CALL: Final = (
     "update calls set kind = $3, party_id = $4, at_ms = $5, precise = $6, duration_s = $7, presentation = $8,"
     " country_iso = $9, sim_id = $10, type_raw = $11, source = $12, nearness = $13, change = $14, updated_ms = $15,"
-    " other_second = $16, undecided_number = $17, second = $18, occurrence = $19 where account_id = $1 and id = $2"
+    " other_second = $16, undecided_number = $17, second = $18, occurrence = $19, earlier_kinds = $20"
+    " where account_id = $1 and id = $2"
 )

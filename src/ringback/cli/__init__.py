@@ -8,11 +8,11 @@ import traceback
 
 import typer
 
-from ringback.cli import account, device, imports, key, lists, member
+from ringback.cli import account, device, imports, key, lists, member, webhook
 from ringback.cli.common import fail, warn_unknown_settings
 from ringback.cli.export import export
 from ringback.cli.imports import import_
-from ringback.cli.server import demo, migrate, openapi, serve
+from ringback.cli.server import demo, migrate, openapi, serve, worker
 from ringback.errors import InvalidParameter, RingbackError
 
 app = typer.Typer(
@@ -26,10 +26,12 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(demo)
+app.command()(worker)
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
 app.add_typer(device.app, name="device")
 app.add_typer(member.app, name="member")
+app.add_typer(webhook.app, name="webhook")
 app.command("import")(import_)
 app.add_typer(imports.app, name="imports")
 app.add_typer(lists.app, name="list")

@@ -67,6 +67,9 @@ def import_(
         typer.Option(help="Which header of a table stands over what, such as started_at=When.", metavar="FIELD=HEADER"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be read.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Tell webhooks of all calls; without it, of those of the last week alone.")
+    ] = False,
 ) -> None:
     """Bring the calls of backup files in. A file can be imported again: each call stays one."""
     found = read(lambda connection: find_account(connection, account))
@@ -79,7 +82,7 @@ def import_(
         if dry_run:
             whole = _show_file(file, chosen, options, device) and whole
         else:
-            whole = _import_file(file, found, chosen, options, device) and whole
+            whole = _import_file(file, found, chosen, options, device, events) and whole
     if not whole:
         sys.exit(1)
 
@@ -97,7 +100,7 @@ def _say(file: Path, sentence: str) -> None:
     print(f"ringback: {file}: {sentence}.", file=sys.stderr)
 
 
-def _import_file(file: Path, account: Account, format: str | None, options: Options, device: str) -> bool:
+def _import_file(file: Path, account: Account, format: str | None, options: Options, device: str, events: bool) -> bool:
     """Whether every row of the file was taken."""
     begun: list[int] = []
 
@@ -105,8 +108,9 @@ def _import_file(file: Path, account: Account, format: str | None, options: Opti
         begun.append(await begin_import(database, account.id, file.name))
         with show_progress(file.name) as advance:
             return await import_file(
-                database, account.id, file, options, number=begun[0], device=device, format=format, progress=advance
-            )
+                database, account.id, file, options, number=begun[0], device=device, format=format, progress=advance,
+                tell_all=events,
+            )  # fmt: skip
 
     try:
         found = with_database(bring_in)

@@ -12,20 +12,30 @@ import typer
 from ringback.cli.common import DatabaseUrl, database_url, with_database
 from ringback.db import Connection
 from ringback.links import local_url, note_address
+from ringback.logs import configure_logs
 from ringback.members import SETUP, create_link, has_people
 from ringback.settings import load_settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")]
+NoWorker = Annotated[bool, typer.Option("--no-worker", help="Leave sending webhooks to `ringback worker`.")]
 
 EXAMPLES = ("call/missed/list/?limit=5", "call/incoming/list/?q=nguyen", "call/outgoing/list/?sort_by=duration_sec")
 
 
-def serve(host: Host = "127.0.0.1", port: Port = 8080, database: DatabaseUrl = "", workers: Workers = 1) -> None:
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    database: DatabaseUrl = "",
+    workers: Workers = 1,
+    no_worker: NoWorker = False,
+) -> None:
     """Start the server; the database is brought up to date first."""
     from ringback.web import server  # heavy, and no other command needs it
 
+    if no_worker:
+        os.environ["RINGBACK_WORKER"] = "0"
     server.check_address(host, port)
     url = database_url(database)
     setup_link = with_database(
@@ -77,6 +87,16 @@ def openapi() -> None:
     from ringback.web.openapi import describe
 
     print(json.dumps(describe(load_settings().public_url), indent=2, ensure_ascii=False))
+
+
+def worker(database: DatabaseUrl = "") -> None:
+    """Send webhooks, beside servers that were started with --no-worker; several share the work."""
+    from ringback.worker import work_until_stopped
+
+    configure_logs()
+    settings = load_settings()
+    print("Ringback sends webhooks.", flush=True)
+    with_database(lambda opened: work_until_stopped(opened, settings), database_url(database))
 
 
 def migrate() -> None:

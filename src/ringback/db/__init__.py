@@ -35,6 +35,9 @@ class Connection(Protocol):
     async def execute_many(self, sql: str, rows: Iterable[Row]) -> None:
         """Run one statement for each row of values."""
 
+    def announce(self) -> None:
+        """Wake those who listen to the database, in every process, when this transaction is committed."""
+
 
 Work = Callable[[Connection], Awaitable[T]]
 
@@ -52,6 +55,12 @@ class Database(Protocol):
         """Run a function in a transaction; when this returns, what it wrote is on the disk.
 
         Writes to one account that arrive together share a commit, each in a savepoint of its own.
+        """
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after each commit that was announced, and perhaps more often; returns what ends that.
+
+        It may come late or, while the database is away, not at all: who listens also looks from time to time.
         """
 
     async def analyze(self) -> None:

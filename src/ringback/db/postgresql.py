@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple, cast
 
 import asyncpg
@@ -18,6 +18,12 @@ TYPES: Final = {"text": 'text collate "C"', "bytes": "bytea", "clustered": ""}
 POOL_SIZE: Final = 10
 CONNECT_SECONDS: Final = 10
 WRITES_PER_COMMIT: Final = 64
+
+CHANNEL: Final = "ringback"
+TELL_SECONDS: Final = 0.01
+"""How long announcements are gathered: each NOTIFY takes a lock that all others wait for."""
+
+LISTEN_AGAIN_SECONDS: Final = 1
 
 MIGRATION_LOCK: Final = 7_464_225_642
 """The advisory lock under which migrations run: any number that nothing else in the database uses."""
@@ -40,6 +46,7 @@ _AWAY: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # a database that takes no connections now
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,  # a deadlock with another process, which one of the two has to give up
 )
 
 
@@ -50,6 +57,8 @@ class PostgresqlConnection:
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle
+        self.announced = False
+        """Whether somebody is to be woken after the commit."""
 
     async def fetch(self, sql: str, *values: Any) -> list[Row]:
         """See Connection."""
@@ -70,6 +79,10 @@ class PostgresqlConnection:
     async def execute_many(self, sql: str, rows: Iterable[Row]) -> None:
         """See Connection."""
         await self._to_its_end(self.handle.executemany(sql, rows))
+
+    def announce(self) -> None:
+        """See Connection."""
+        self.announced = True
 
     @staticmethod
     async def _to_its_end(work: Any) -> Any:
@@ -93,6 +106,9 @@ class PostgresqlDatabase:
         self._pool = pool
         self._waiting: dict[int, list[_Job]] = {}
         self._writers: set[asyncio.Task[None]] = set()
+        self._listeners: dict[object, Callable[[], None]] = {}
+        self._listening: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def read(self, work: Work[T]) -> T:
         """See Database."""
@@ -115,6 +131,49 @@ class PostgresqlDatabase:
             task.add_done_callback(self._writers.discard)
         return cast("T", await job.done)
 
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """See Database."""
+        key = object()
+        self._listeners[key] = wake
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+
+        def end() -> None:
+            del self._listeners[key]
+
+        return end
+
+    async def _listen(self) -> None:
+        """Hear what other processes announce, on a connection of its own, for as long as the database is open."""
+        while True:
+            with suppress(Unavailable):
+                async with _reachable(), self._pool.acquire() as handle:
+                    await self._listen_on(handle)
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen_on(self, handle: Any) -> None:
+        """Listen until the connection ends."""
+        ended = asyncio.Event()
+        handle.add_termination_listener(lambda _: ended.set())
+        await handle.add_listener(CHANNEL, self._wake_all)
+        self._wake_all()
+        try:
+            await ended.wait()
+        finally:
+            if not handle.is_closed():
+                await handle.remove_listener(CHANNEL, self._wake_all)
+
+    def _wake_all(self, *_: Any) -> None:
+        for wake in list(self._listeners.values()):
+            wake()
+
+    async def _tell(self) -> None:
+        await asyncio.sleep(TELL_SECONDS)
+        self._telling = None
+        with suppress(Unavailable):  # who listens looks from time to time, too
+            async with _reachable(), self._pool.acquire() as handle:
+                await handle.execute(f"notify {CHANNEL}")
+
     async def analyze(self) -> None:
         """See Database. Autovacuum comes after a minute only; until then an import of a million rows plans badly."""
         async with _reachable(), self._pool.acquire() as handle:
@@ -129,6 +188,11 @@ class PostgresqlDatabase:
         """See Database."""
         if self._writers:
             await asyncio.wait(self._writers)
+        if self._telling:
+            await self._telling
+        if self._listening:
+            self._listening.cancel()
+            await asyncio.wait((self._listening,))
         await self._pool.close()
 
     async def _write_account(self, account_id: int) -> None:
@@ -144,8 +208,14 @@ class PostgresqlDatabase:
         del self._waiting[account_id]
 
     async def _transaction(self, work: Any) -> Any:
-        async with _reachable(), self._pool.acquire() as handle, handle.transaction():
-            return await work(PostgresqlConnection(handle))
+        async with _reachable(), self._pool.acquire() as handle:
+            connection = PostgresqlConnection(handle)
+            async with handle.transaction():
+                result = await work(connection)
+        if connection.announced:
+            self._wake_all()
+            self._telling = self._telling or asyncio.create_task(self._tell())
+        return result
 
 
 async def _in_savepoints(connection: PostgresqlConnection, jobs: list[_Job]) -> list[Any]:

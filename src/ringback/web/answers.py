@@ -23,9 +23,11 @@ RETRY_SECONDS = 60
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def json_answer(content: Any, headers: dict[str, str] | None = None) -> Response[bytes]:
-    """An answer of ready-made JSON that no cache keeps."""
-    return Response(msgspec.json.encode(content), media_type=JSON, headers={**NO_STORE, **(headers or {})})
+def json_answer(content: Any, headers: dict[str, str] | None = None, status: int | None = None) -> Response[bytes]:
+    """An answer of ready-made JSON that no cache keeps; with the handler's own status where none is given."""
+    return Response(
+        msgspec.json.encode(content), status_code=status, media_type=JSON, headers={**NO_STORE, **(headers or {})}
+    )
 
 
 def answer_error(request: Request[Any, Any, Any], error: RingbackError) -> Response[Any]:

@@ -71,6 +71,20 @@ from ringback.web.pages.settings import (
 )
 from ringback.web.pairing import agent_program, pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_heartbeat, sync_manifest, sync_rejected
+from ringback.web.webhooks import (
+    deliveries,
+    end_webhook,
+    make_webhook,
+    one_delivery,
+    one_webhook,
+    patch_webhook,
+    replay_events,
+    resend_delivery,
+    rotate_webhook,
+    send_test,
+    webhooks,
+)
+from ringback.worker import Worker
 
 STATIC = Path(__file__).parent / "static"
 """Files that browsers load."""
@@ -98,6 +112,17 @@ ROUTES = [
     one_call,  # GET /v1/calls/{id}
     end_call,  # DELETE /v1/calls/{id}
     pair_device,  # POST /v1/devices/pair
+    webhooks,  # GET /v1/webhooks
+    make_webhook,  # POST /v1/webhooks
+    one_webhook,  # GET /v1/webhooks/{id}
+    patch_webhook,  # PATCH /v1/webhooks/{id}
+    end_webhook,  # DELETE /v1/webhooks/{id}
+    rotate_webhook,  # POST /v1/webhooks/{id}/rotate
+    send_test,  # POST /v1/webhooks/{id}/test
+    replay_events,  # POST /v1/webhooks/{id}/replay
+    deliveries,  # GET /v1/webhooks/{id}/deliveries
+    one_delivery,  # GET /v1/deliveries/{id}
+    resend_delivery,  # POST /v1/deliveries/{id}/resend
     devices,  # GET /v1/devices
     one_device,  # GET /v1/devices/{id}
     change_device,  # PATCH /v1/devices/{id}
@@ -164,7 +189,8 @@ async def name_methods(message: Message, scope: Scope) -> None:
 
 
 def create_app() -> ASGIApp:
-    """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its tasks."""
+    """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its
+    tasks, `state.worker` sends webhooks."""
     # A worker has its parent's handler, which would swallow the signal until the worker has one of its own.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     configure_logs()
@@ -199,9 +225,14 @@ def create_app() -> ASGIApp:
 async def _database(app: Litestar) -> AsyncIterator[None]:
     app.state.database = await open_database(app.state.settings.database_url)
     app.state.imports = set()
+    app.state.worker = Worker(app.state.database, app.state.settings) if app.state.settings.worker else None
+    if app.state.worker:
+        app.state.worker.start()
     try:
         yield
     finally:
+        if app.state.worker:
+            await app.state.worker.stop()
         for task in app.state.imports:
             task.cancel()
         await asyncio.gather(*app.state.imports, return_exceptions=True)

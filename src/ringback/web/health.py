@@ -6,6 +6,7 @@ from litestar import HttpMethod, Response, route
 from litestar.datastructures import State
 
 from ringback.db import Database
+from ringback.errors import Unavailable
 from ringback.web.answers import json_answer
 from ringback.web.auth import PUBLIC
 
@@ -18,7 +19,9 @@ async def healthz() -> Response[bytes]:
 
 @route("/readyz", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=PUBLIC)
 async def readyz(state: State) -> Response[bytes]:
-    """The database answers, is of this program's schema and lies where it lay."""
+    """The database answers, is of this program's schema and lies where it lay; webhooks are being sent."""
     database: Database = state.database
     await database.check()
+    if state.worker and not state.worker.is_running:
+        raise Unavailable("Webhooks are no longer sent; restart the server.")
     return json_answer({"status": "ready"})

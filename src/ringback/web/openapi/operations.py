@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from ringback.addresses import LONGEST_URL
 from ringback.calls.contract import KINDS, LONGEST_TEXT, MOST_INT
+from ringback.calls.filters import MOST_NUMBER
 from ringback.calls.manifest import CLASSES, MOST_ROWS, MOST_SECOND
 from ringback.calls.query import ORDERS
+from ringback.events import TYPES
 from ringback.web.calls import calls, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
@@ -15,6 +18,7 @@ from ringback.web.observe import metrics
 from ringback.web.openapi.schemas import (
     NAME,
     Schema,
+    moment,
     nullable,
     record,
     reference,
@@ -28,6 +32,20 @@ from ringback.web.openapi.schemas import (
 )
 from ringback.web.pairing import agent_program, pair_device
 from ringback.web.sync import MOST_REPORTS, PERMISSIONS, sync_calls, sync_heartbeat, sync_manifest, sync_rejected
+from ringback.web.webhooks import (
+    deliveries,
+    end_webhook,
+    make_webhook,
+    one_delivery,
+    one_webhook,
+    patch_webhook,
+    replay_events,
+    resend_delivery,
+    rotate_webhook,
+    send_test,
+    webhooks,
+)
+from ringback.webhooks import LONGEST_OVERLAP_S, OVERLAP_S
 
 
 class Parameter(NamedTuple):
@@ -55,6 +73,7 @@ class Operation(NamedTuple):
 
 
 CALLS, LISTS, DEVICES, PHONES, SERVER = "Calls", "Lists of SMSMobileAPI", "Devices", "What phones send", "Server"
+WEBHOOKS = "Webhooks"
 
 
 def _limit(usual: int, most: int) -> Parameter:
@@ -138,6 +157,43 @@ _DEVICE: Final = {
     "synced_through": "2026-02-24T12:50:00.000Z",
     "gaps": [{"id": "g1-1", "from": "2026-02-01T08:00:00.000Z", "to": "2026-02-02T08:00:00.000Z", "closed_at": None}],
 }
+_WEBHOOK: Final = {
+    "id": "w1-1",
+    "url": "https://crm.example.org/calls",
+    "events": ["call.missed"],
+    "status": "active",
+    "created_at": "2026-02-24T12:49:39.250Z",
+}
+_WHSEC: Final = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+_DELIVERY: Final = {
+    "id": "y1-1",
+    "webhook_id": "w1-1",
+    "event_id": "0b0a1f57-6d1c-4f0c-9d52-4a3a4c1c2f5e",
+    "type": "call.missed",
+    "status": "delivered",
+    "change": 18,
+    "created_at": "2026-02-24T12:50:01.004Z",
+    "next_attempt_at": None,
+    "attempts": [
+        {
+            "number": 1,
+            "at": "2026-02-24T12:50:01.020Z",
+            "duration_ms": 12,
+            "status": 202,
+            "error": None,
+            "answer": "",
+        }
+    ],
+}
+_URL: Final = text("Where events are sent to: https, and a public address.", maxLength=LONGEST_URL)
+_EVENTS: Final = some(word(*TYPES), minItems=1)
+_NEW_SECRET: Final = nullable(
+    text(
+        "`whsec_` and the base64 of 32 bytes; made where none is given.",
+        pattern="^whsec_[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
+    )
+)
+_CHANGE: Final = whole(minimum=0, maximum=MOST_NUMBER)
 _REPORT: Final = {"number": "+123470000000", "type": "missed", "date_ms": 1_761_231_000_000, "duration_sec": 0}
 _WHEN: Final = "a moment, or a day of the account's time zone"
 _MOMENT_OR_DAY: Final = {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}
@@ -222,6 +278,75 @@ OPERATIONS: Final = {
     ),
     one_call: Operation(CALLS, reference("Call"), _CALL, errors=("api_expired", "not_found")),
     end_call: Operation(CALLS, None, errors=("api_expired", "forbidden", "not_found"), status=204),
+    webhooks: Operation(WEBHOOKS, reference("WebhookList"), {"webhooks": [_WEBHOOK], "next_cursor": None}),
+    make_webhook: Operation(
+        WEBHOOKS,
+        reference("NewWebhook"),
+        {**_WEBHOOK, "secret": _WHSEC},
+        body=record({"secret": _NEW_SECRET}, url=_URL, events=_EVENTS),
+        body_example={"url": _WEBHOOK["url"], "events": ["call.missed"]},
+        errors=("forbidden", "conflict"),
+        status=201,
+    ),
+    one_webhook: Operation(WEBHOOKS, reference("Webhook"), _WEBHOOK, errors=("not_found",)),
+    patch_webhook: Operation(
+        WEBHOOKS,
+        reference("Webhook"),
+        _WEBHOOK,
+        body=record({"url": _URL, "events": _EVENTS, "status": word("active", "paused")}),
+        body_example={"status": "paused"},
+        errors=("forbidden", "not_found"),
+    ),
+    end_webhook: Operation(WEBHOOKS, None, errors=("forbidden", "not_found"), status=204),
+    rotate_webhook: Operation(
+        WEBHOOKS,
+        record(secret=text()),
+        {"secret": _WHSEC},
+        body=record(
+            {
+                "secret": _NEW_SECRET,
+                "overlap_seconds": whole(minimum=0, maximum=LONGEST_OVERLAP_S, default=OVERLAP_S),
+            }
+        ),
+        body_example={"overlap_seconds": 3_600},
+        errors=("forbidden", "not_found", "conflict"),
+    ),
+    send_test: Operation(
+        WEBHOOKS,
+        record(delivery_id=text()),
+        {"delivery_id": "y1-1"},
+        errors=("forbidden", "not_found", "conflict"),
+        status=202,
+    ),
+    replay_events: Operation(
+        WEBHOOKS,
+        record(queued=whole(), has_more={"type": "boolean"}, next_from_change=nullable(whole())),
+        {"queued": 3, "has_more": False, "next_from_change": None},
+        body={
+            "anyOf": [
+                record(**{"from": moment(), "to": moment("Included.")}),
+                record(from_change=_CHANGE, to_change=_CHANGE),
+            ]
+        },
+        body_example={"from": "2026-02-24T00:00:00Z", "to": "2026-02-25T00:00:00Z"},
+        errors=("forbidden", "not_found", "conflict"),
+        status=202,
+    ),
+    deliveries: Operation(
+        WEBHOOKS,
+        reference("DeliveryList"),
+        {"deliveries": [_DELIVERY], "next_cursor": None},
+        (_limit(50, 200), _CURSOR),
+        errors=("not_found", "cursor_expired"),
+    ),
+    one_delivery: Operation(WEBHOOKS, reference("Delivery"), _DELIVERY, errors=("not_found",)),
+    resend_delivery: Operation(
+        WEBHOOKS,
+        reference("Delivery"),
+        {**_DELIVERY, "status": "pending", "next_attempt_at": "2026-02-24T13:00:00.000Z"},
+        errors=("forbidden", "not_found", "conflict"),
+        status=202,
+    ),
     devices: Operation(
         DEVICES,
         reference("DeviceList"),

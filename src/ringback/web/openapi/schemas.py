@@ -9,6 +9,10 @@ from ringback.calls.parameters import LONGEST_SEARCH
 from ringback.calls.query import ORDERS
 from ringback.calls.store import STATUSES
 from ringback.devices import STATUSES as DEVICE_STATUSES
+from ringback.events import TEST
+from ringback.events import TYPES as EVENT_TYPES
+from ringback.webhooks import DELIVERY_STATUSES
+from ringback.webhooks import STATUSES as WEBHOOK_STATUSES
 
 Schema = dict[str, Any]
 
@@ -84,7 +88,41 @@ DETAIL: Final = text("One sentence; of `server_error` the request id that the se
 BOOLEAN: Final[Schema] = {"type": "boolean"}
 TRUE: Final[Schema] = {"type": "boolean", "const": True}
 
+WEBHOOK: Final = {
+    "id": text(),
+    "url": text("Where events are sent to."),
+    "events": some(word(*EVENT_TYPES)),
+    "status": word(*WEBHOOK_STATUSES, description="`disabled`: its receiver answered 410."),
+    "created_at": moment(),
+}
+
 SCHEMAS: Final[dict[str, Schema]] = {
+    "Webhook": record(**WEBHOOK),
+    "NewWebhook": record(**WEBHOOK, secret=text("What events are signed with; it can't be shown again.")),
+    "WebhookList": record(webhooks=some(reference("Webhook")), next_cursor=NEXT_CURSOR),
+    "Delivery": record(
+        id=text(),
+        webhook_id=text(),
+        event_id=text(format="uuid"),
+        type=word(*EVENT_TYPES, TEST),
+        status=word(
+            *DELIVERY_STATUSES, description="`held`: it waits, since its endpoint is paused or the account has expired."
+        ),
+        change=whole("The event's change number, which a replay goes by."),
+        created_at=moment(),
+        next_attempt_at=nullable(moment()),
+        attempts=some(
+            record(
+                number=whole(),
+                at=moment(),
+                duration_ms=whole(),
+                status=nullable(whole("Of HTTP; null where there was no answer.")),
+                error=nullable(text("Why it failed.")),
+                answer=nullable(text("The beginning of the answer's body.")),
+            )
+        ),
+    ),
+    "DeliveryList": record(deliveries=some(reference("Delivery")), next_cursor=NEXT_CURSOR),
     "MissedPage": record(
         success=TRUE,
         offset=whole("The first row that was applied."),
