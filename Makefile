@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign paging fuzz lint messages bench pictures clean
+.PHONY: run test system campaign paging deliveries fuzz lint messages bench pictures clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -26,6 +26,10 @@ campaign: .venv/installed-dev system
 # Paging through 100,000 calls while four writers insert, update and delete.
 paging: .venv/installed-dev
 	STANDING=100000 $(BIN)/pytest tests/test_calls.py -n2 --dist=load -rP --timeout=0 -k pages_while
+
+# 5,000 events to a receiver that fails, while the server is killed 20 times.
+deliveries: .venv/installed-dev
+	DELIVERIES=5000 KILLS=20 $(BIN)/pytest tests/test_delivery.py -n2 --dist=load -rP --timeout=0 -k every_event
 
 # 10,000 mutated files of all sources; FILES=n for another count.
 fuzz: .venv/installed-dev

@@ -22,7 +22,7 @@ from ringback.settings import Network
 from ringback.times import now_ms
 
 MOST_ANSWER_BYTES: Final = 1_000
-ANSWER_SECONDS: Final = 2
+ANSWER_SECONDS: Final = 0.5
 """How long the beginning of an answer's body is waited for; it decides nothing."""
 
 UNTRUSTED: Final = "The receiver's certificate can't be trusted; check its name, its date and who has signed it."
