@@ -71,20 +71,20 @@ def after_kills(url: str, program: tuple[str, ...], seed: int, deliveries: int, 
     try:
         shop = Shop(service, receiver.url, "call.missed")
         acknowledged: set[str] = set()
+        size = deliveries // (kills + 1) + 1
         for part in range(kills + 1):
-            numbers = [f"+1202{part:03}{place:04}" for place in range(deliveries // (kills + 1) + 1)]
+            timer = threading.Timer(generator.uniform(0.1, 0.6), service.kill)
             if part < kills:
-                threading.Timer(generator.uniform(0.1, 0.6), service.kill).start()
-            for start in range(0, len(numbers), 4):
-                batch = numbers[start : start + 4]
-                try:
-                    shop.send(*[fresh_call(number) for number in batch])
-                except httpx.TransportError:
-                    break
+                timer.start()
+            for start in range(0, size, 4):
+                batch = [f"+1202{part:03}{place:04}" for place in range(start, min(start + 4, size))]
+                while not sent(shop, batch):
+                    service.process.wait()
+                    service.start()
                 acknowledged |= set(batch)
             if part < kills:
+                timer.join()
                 service.process.wait()
-                time.sleep(0.1)
                 service.start()
         deadline = time.monotonic() + 120
 
@@ -103,6 +103,15 @@ def after_kills(url: str, program: tuple[str, ...], seed: int, deliveries: int, 
     finally:
         service.kill()
         receiver.stop()
+
+
+def sent(shop: Shop, numbers: list[str]) -> bool:
+    """Whether calls from the numbers were acknowledged."""
+    try:
+        shop.send(*[fresh_call(number) for number in numbers])
+    except httpx.TransportError:
+        return False
+    return True
 
 
 @pytest.mark.timeout(0 if DELIVERIES > 500 else 280)
