@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test system campaign paging deliveries fuzz lint messages bench pictures clean
+.PHONY: run test system campaign paging deliveries feed fuzz lint messages bench pictures clean
 
 run: .venv/installed
 	$(BIN)/ringback demo
@@ -12,9 +12,9 @@ test: lint system
 	$(BIN)/pytest
 
 # What tests need that pip does not bring; libfaketime moves the clock of the days that they simulate.
-SYSTEM := faketime openssl curl chromium caddy
+SYSTEM := faketime openssl curl chromium caddy php-cli
 system:
-	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl && command -v caddy \
+	@{ ls /usr/lib/*/faketime/libfaketime.so.1 && command -v openssl && command -v curl && command -v caddy && command -v php \
 		&& { command -v chromium || command -v chromium-browser || command -v google-chrome; }; } >/dev/null 2>&1 \
 		|| apt-get install -y -q --no-install-recommends $(SYSTEM) \
 		|| { apt-get update -q && apt-get install -y -q --no-install-recommends $(SYSTEM); }
@@ -30,6 +30,10 @@ paging: .venv/installed-dev
 # 5,000 events to a receiver that fails, while the server is killed 20 times.
 deliveries: .venv/installed-dev
 	DELIVERIES=5000 KILLS=20 $(BIN)/pytest tests/test_delivery.py -n2 --dist=load -rP --timeout=0 -k every_event
+
+# 200 runs of the change feed with eight writers.
+feed: .venv/installed-dev
+	RUNS=200 $(BIN)/pytest tests/test_changes.py -n2 --dist=load -rP --timeout=0 -k readers_have
 
 # 10,000 mutated files of all sources; FILES=n for another count.
 fuzz: .venv/installed-dev
@@ -51,6 +55,7 @@ LANGUAGES := ar fr vi
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.webhooks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench.peers
 

@@ -18,7 +18,7 @@ from ringback import addresses
 from ringback.addresses import CheckedBackend, check_url, is_allowed
 from ringback.errors import InvalidParameter
 from ringback.sending import UNTRUSTED, send
-from service import Service, bearer
+from service import Service, bearer, in_thread
 
 FORBIDDEN = [
     # IPv4: this host, private, shared, loopback, link-local, documentation, benchmarks, multicast, reserved
@@ -81,7 +81,7 @@ def connected_to(host: str, answers: list[list[str]], networks: tuple[Any, ...] 
             await backend.connect_tcp(host, 443, 15.0)
         return backend.connected
 
-    return asyncio.run(connect())
+    return in_thread(connect())
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
@@ -127,7 +127,7 @@ def check(url: str, answer: list[str] | None, networks: tuple[Any, ...] = ()) ->
             raise OSError("no such name")
         return answer
 
-    return asyncio.run(check_url(url, networks, resolve))
+    return in_thread(check_url(url, networks, resolve))
 
 
 def test_an_address_is_checked_when_it_is_saved() -> None:
@@ -169,7 +169,7 @@ def test_the_server_refuses_them(service: Service, url: str) -> None:
 
 
 def attempt(url: str, resolve: Any = addresses.resolve, networks: tuple[Any, ...] = (), seconds: float = 5) -> Any:
-    return asyncio.run(send(url, "{}", {}, networks, seconds, resolve))
+    return in_thread(send(url, "{}", {}, networks, seconds, resolve))
 
 
 def test_the_first_attempt_is_checked_as_any_other() -> None:
@@ -214,7 +214,7 @@ def test_look_ups_that_hang_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) ->
             task.cancel()
         return found
 
-    assert asyncio.run(look_up()) == ["127.0.0.1"]
+    assert in_thread(look_up()) == ["127.0.0.1"]
 
 
 def test_a_certificate_that_nobody_knows_is_told(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ringback.members import SETUP, create_link
 from service import PASSWORD, Service, SignedIn, call, free_port, make_member, new_name, on_database
 from termux.simulator import Phone
 
-PAGES = ("/", "/calls", "/phones", "/imports", "/developers", "/settings", "/settings/two-factor")
+PAGES = ("/", "/calls", "/phones", "/imports", "/webhooks", "/developers", "/settings", "/settings/two-factor")
 NAMES = (
     "Nguyễn Văn Đức",
     "José Ñandú",

@@ -116,6 +116,8 @@ def test_answers_have_what_is_described_and_nothing_else(service: Service, custo
     ids |= {"webhook_id": webhook, "delivery_id": delivery}
     last = ("end_call", "end_device", "end_webhook")
     for method, path, operation in sorted(operations(), key=lambda one: one[2]["operationId"] in last):
+        if path == "/v1/events":  # has no end; test_events reads it
+            continue
         schemes = [name for one in operation["security"] for name in one]
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
         answer = service.http.request(
@@ -167,13 +169,18 @@ negative_data_rejection.enabled = false
 include-operation-id = "calls"
 parameters = {{ "query.cursor" = "", "query.device" = "{device}" }}
 [[operations]]
-include-operation-id = ["sync_rejected", "deliveries"]
+include-operation-id = ["sync_rejected", "deliveries", "changes"]
 parameters = {{ "query.cursor" = "" }}
 
 # Which addresses may be sent to, and that a range begins before it ends, no schema can say either.
 [[operations]]
 include-operation-id = ["make_webhook", "patch_webhook", "replay_events"]
 checks.positive_data_acceptance.enabled = false
+
+# It has no end.
+[[operations]]
+include-operation-id = "events"
+enabled = false
 
 # A device that was deleted is still there, as a revoked one.
 [[operations]]

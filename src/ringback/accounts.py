@@ -125,6 +125,17 @@ async def delete_account(connection: Connection, account_id: int) -> None:
     await connection.execute("delete from accounts where id = $1", account_id)
 
 
+async def lock_account(connection: Connection, account_id: int) -> None:
+    """Keep the account's row locked until the commit. Raises NotFound.
+
+    Whoever writes more than one row of an account locks it before any other: in another order, two processes would wait
+    for each other.
+    """
+    row = await connection.fetch_one(f"select 1 from accounts where id = $1{connection.for_update}", account_id)
+    if row is None:
+        raise NotFound("The account has been deleted.")
+
+
 async def next_number(connection: Connection, account_id: int, counter: str) -> int:
     """The next number of one of the account's counters; its row stays locked until the commit. Raises NotFound."""
     row = await connection.fetch_one(

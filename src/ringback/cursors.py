@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from typing import Final
 
 from ringback.db import Connection
@@ -19,8 +20,17 @@ _FORM: Final = re.compile(rb"([a-z0-9_.]+):([0-9]{1,18}):([0-9a-f]+):([0-9]{1,18
 async def make_cursor(connection: Connection, purpose: str, account_id: int, *position: int) -> str:
     """The cursor of a position, with a check value against made-up ones."""
     history, secret = await _installation(connection)
-    named = f"{purpose}:{account_id}:{history}:{','.join(map(str, position))}".encode()
+    return _cursor(secret, f"{purpose}:{account_id}:{history}:{','.join(map(str, position))}".encode())
+
+
+def _cursor(secret: str, named: bytes) -> str:
     return base64.urlsafe_b64encode(_check_value(secret, named) + named).decode().rstrip("=")
+
+
+async def cursor_maker(connection: Connection, purpose: str, account_id: int) -> Callable[[int], str]:
+    """What makes cursors of one list, for whoever needs many of them."""
+    history, secret = await _installation(connection)
+    return lambda position: _cursor(secret, f"{purpose}:{account_id}:{history}:{position}".encode())
 
 
 async def read_cursor(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ringback.accounts import COLUMNS, Account, account_from, check_name, next_number
+from ringback.accounts import COLUMNS, Account, account_from, check_name, lock_account, next_number
 from ringback.db import Connection
 from ringback.errors import Conflict, InvalidParameter, NotFound
 from ringback.events import add_event
@@ -139,7 +139,8 @@ async def pair_device(
     version: str | None,
     at_ms: int,
 ) -> tuple[Device, str]:
-    """Give the device a token and its name. An older token ends with the first use of the new one."""
+    """Give the device a token and its name. An older token ends with the first use of the new one. Raises NotFound."""
+    await lock_account(connection, account_id)
     token = make_token(PREFIX, account_id)
     column = "next_token_hash" if device.has_token else "token_hash"
     await connection.execute(
@@ -246,7 +247,8 @@ async def revoke_device(connection: Connection, account_id: int, name: str) -> N
 
 
 async def note_seen(connection: Connection, account_id: int, number: int, at_ms: int) -> None:
-    """Note a request of the device: it belongs to the last contact, or begins a new one."""
+    """Note a request of the device: it belongs to the last contact, or begins a new one. Raises NotFound."""
+    await lock_account(connection, account_id)
     row = await connection.fetch_one(
         "select last_seen_ms, contact_ms, intervals, silent_ms from devices where account_id = $1 and id = $2",
         account_id, number,
@@ -277,7 +279,8 @@ async def silent_accounts(connection: Connection, now_ms: int) -> list[int]:
 
 
 async def tell_of_silence(connection: Connection, account_id: int, now_ms: int) -> None:
-    """Keep an event for each phone that has fallen silent, once a silence."""
+    """Keep an event for each phone that has fallen silent, once a silence. Raises NotFound."""
+    await lock_account(connection, account_id)
     rows = await connection.fetch(
         f"select {_COLUMNS} from devices d where d.account_id = $1 and d.silent_ms is null order by d.id", account_id
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ringback.accounts import next_number
+from ringback.accounts import lock_account, next_number
 from ringback.calls.manifest import Manifest, ManifestRow, find_missing
 from ringback.db import Connection
 from ringback.errors import NotFound
@@ -23,9 +23,7 @@ async def take_manifest(
 
     `at_ms` is the server's clock. Runs under the lock of the account's row, so that no call leaves meanwhile.
     """
-    row = await connection.fetch_one(f"select 1 from accounts where id = $1{connection.for_update}", account_id)
-    if row is None:
-        raise NotFound("The account has been deleted.")
+    await lock_account(connection, account_id)
     missing = await find_missing(connection, account_id, device_id, manifest.rows)
     row = await connection.fetch_one(
         "select synced_through_ms, newest_row from devices where account_id = $1 and id = $2", account_id, device_id

@@ -23,6 +23,7 @@ PREFIX = "RINGBACK_"
 LONGEST_RETRY_S = 30 * 86_400
 LONGEST_TIMEOUT_S = 60
 MOST_CONCURRENT = 100
+MOST_STREAMS = 10_000
 
 
 class Setting(NamedTuple):
@@ -53,6 +54,7 @@ SETTINGS = (
         "Networks, separated by commas, whose X-Forwarded-For header is believed, such as 127.0.0.1/32.",
     ),
     Setting("RINGBACK_LOG_REQUESTS", "1", "Whether the log has a line for each request: 1, or 0."),
+    Setting("RINGBACK_STREAMS_PER_KEY", "20", "Streams of events that a key may have open in each process."),
     Setting("RINGBACK_WORKER", "1", "Whether `serve` also sends webhooks: 1, or 0 beside `ringback worker`."),
     Setting(
         "RINGBACK_WEBHOOK_ALLOW_NETWORKS",
@@ -80,6 +82,7 @@ class Settings(NamedTuple):
     """Without a slash at its end; "" where none is set."""
     trusted_proxies: tuple[Network, ...]
     log_requests: bool
+    streams_per_key: int
     worker: bool
     webhook_networks: tuple[Network, ...]
     webhook_retries_s: tuple[float, ...]
@@ -105,6 +108,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         public_url,
         proxies,
         _switch(values, "RINGBACK_LOG_REQUESTS"),
+        int(_number(values, "RINGBACK_STREAMS_PER_KEY", MOST_STREAMS)),
         _switch(values, "RINGBACK_WORKER"),
         _check_networks("RINGBACK_WEBHOOK_ALLOW_NETWORKS", _value(values, "RINGBACK_WEBHOOK_ALLOW_NETWORKS")),
         tuple(_numbers(values, "RINGBACK_WEBHOOK_RETRIES", LONGEST_RETRY_S)),

@@ -6,12 +6,13 @@ import base64
 import binascii
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from ringback.accounts import next_number
-from ringback.db import Connection
+from ringback.accounts import lock_account, next_number
+from ringback.db import Connection, Database
 from ringback.errors import Conflict, InvalidParameter, NotFound
 from ringback.events import KEPT_MS, TEST, TYPES, add_deliveries, add_event
 from ringback.ids import DELIVERY, WEBHOOK, make_id, read_id
@@ -26,6 +27,7 @@ MOST_WEBHOOKS: Final = 100
 """Of one account: each makes a row of every event."""
 
 STATUSES: Final = ("active", "paused", "disabled")
+_DISABLED: Final = "The webhook is disabled, since its receiver answered 410; make it active first."
 DELIVERY_STATUSES: Final = ("pending", "held", "delivered", "failed", "cancelled")
 
 
@@ -129,7 +131,7 @@ async def change_webhook(
     status: str | None = None,
 ) -> Webhook:
     """Give an endpoint another url, other types or another status. Raises NotFound."""
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     webhook = await webhook_by_id(connection, account_id, id)
     afresh = (url is not None and url != webhook.url) or (status == "active" and webhook.status != "active")
     await connection.execute(
@@ -145,7 +147,7 @@ async def change_webhook(
 
 async def rotate_secret(connection: Connection, account_id: int, id: str, secret: str, overlap_s: int) -> None:
     """Give an endpoint a new secret; the old one is valid too for a while. Raises NotFound, Conflict."""
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     webhook, now = await webhook_by_id(connection, account_id, id), now_ms()
     if webhook.old_until_ms > now:
         raise Conflict("Two secrets are valid already; wait until the older one ends.")
@@ -157,7 +159,7 @@ async def rotate_secret(connection: Connection, account_id: int, id: str, secret
 
 async def delete_webhook(connection: Connection, account_id: int, id: str) -> None:
     """Delete an endpoint with its deliveries. Raises NotFound."""
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     place = account_id, (await webhook_by_id(connection, account_id, id)).number
     await connection.execute(
         "delete from attempts where account_id = $1"
@@ -171,10 +173,10 @@ async def delete_webhook(connection: Connection, account_id: int, id: str) -> No
 
 async def test_webhook(connection: Connection, account_id: int, id: str) -> str:
     """Send an endpoint an event of its own; returns the id of its delivery. Raises NotFound, Conflict."""
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     webhook = await webhook_by_id(connection, account_id, id)
     if webhook.status == "disabled":
-        raise Conflict("The webhook is disabled, since its receiver answered 410; make it active first.")
+        raise Conflict(_DISABLED)
     change = await add_event(
         connection, account_id, TEST, {"webhook_id": webhook.id}, now_ms(), webhook_id=webhook.number
     )
@@ -186,22 +188,25 @@ async def test_webhook(connection: Connection, account_id: int, id: str) -> str:
     return make_id(DELIVERY, account_id, row[0])
 
 
-async def replay(connection: Connection, account_id: int, id: str, place: str, first: int, last: int) -> dict[str, Any]:
+async def replay(
+    connection: Connection, account_id: int, id: str, place: str, first: int, last: int, from_change: int = 0
+) -> dict[str, Any]:
     """Make the events of a range due again, each with a fresh plan, those that the endpoint wants and its own tests.
 
-    `place` is what the range is of: `change` or `created_ms`; both ends belong to it. Raises NotFound, Conflict.
+    `place` is what the range is of: `change` or `created_ms`; both ends belong to it. `from_change` is where a replay
+    goes on that was too long for one. Raises NotFound, Conflict.
     """
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     webhook = await webhook_by_id(connection, account_id, id)
     if webhook.status == "disabled":
-        raise Conflict("The webhook is disabled, since its receiver answered 410; make it active first.")
-    marks = ", ".join(f"${number}" for number in range(6, 6 + len(webhook.events)))
+        raise Conflict(_DISABLED)
+    marks = ", ".join(f"${number}" for number in range(7, 7 + len(webhook.events)))
     rows = await connection.fetch(
         f"select e.change, d.id from events e left join deliveries d"
         " on d.account_id = e.account_id and d.webhook_id = $2 and d.change = e.change"
-        f" where e.account_id = $1 and e.{place} >= $3 and e.{place} <= $4"
-        f" and (e.webhook_id = $2 or (e.webhook_id is null and e.type in ({marks}))) order by e.change limit $5",
-        account_id, webhook.number, first, last, MOST_REPLAYED + 1, *webhook.events,
+        f" where e.account_id = $1 and e.{place} >= $3 and e.{place} <= $4 and e.change >= $5"
+        f" and (e.webhook_id = $2 or (e.webhook_id is null and e.type in ({marks}))) order by e.change limit $6",
+        account_id, webhook.number, first, last, from_change, MOST_REPLAYED + 1, *webhook.events,
     )  # fmt: skip
     now, queued = now_ms(), rows[:MOST_REPLAYED]
     await connection.execute_many(_RENEW, [(account_id, delivery, now) for _, delivery in queued if delivery])
@@ -213,12 +218,22 @@ async def replay(connection: Connection, account_id: int, id: str, place: str, f
     return {"queued": len(queued), "has_more": more, "next_from_change": rows[MOST_REPLAYED][0] if more else None}
 
 
+async def replay_all(database: Database, account_id: int, id: str, place: str, first: int, last: int) -> int:
+    """The same for a range of any length, in several transactions; returns how many events are due again."""
+    queued, begin = 0, 0
+    while begin is not None:
+        part = partial(replay, account_id=account_id, id=id, place=place, first=first, last=last, from_change=begin)
+        answer = await database.write(part, account_id)
+        queued, begin = queued + answer["queued"], answer["next_from_change"]
+    return queued
+
+
 async def resend(connection: Connection, account_id: int, id: str) -> None:
     """Make a delivery due again, with a fresh plan. Raises NotFound, and Conflict where its endpoint is disabled."""
-    await _lock(connection, account_id)
+    await lock_account(connection, account_id)
     place, webhook_status = await _find_delivery(connection, account_id, id)
     if webhook_status == "disabled":
-        raise Conflict("The webhook is disabled, since its receiver answered 410; make it active first.")
+        raise Conflict(_DISABLED)
     await connection.execute_many(_RENEW, [(*place, now_ms())])
     connection.announce()
 
@@ -311,12 +326,6 @@ def _delivery(
     }
 
 
-async def _lock(connection: Connection, account_id: int) -> None:
-    row = await connection.fetch_one(f"select 1 from accounts where id = $1{connection.for_update}", account_id)
-    if row is None:
-        raise NotFound("The account has been deleted.")
-
-
 async def accounts_with_old_events(connection: Connection, now_ms: int) -> list[int]:
     """Accounts with events of more than 30 days."""
     rows = await connection.fetch(
@@ -340,4 +349,5 @@ async def forget_old_events(connection: Connection, account_id: int, now_ms: int
         account_id, row[0],
     )  # fmt: skip
     await connection.execute("delete from deliveries where account_id = $1 and change <= $2", account_id, row[0])
+    await connection.execute("update accounts set forgotten_change = $2 where id = $1", account_id, row[0])
     await connection.execute("delete from events where account_id = $1 and change <= $2", account_id, row[0])

@@ -11,6 +11,7 @@ import typer
 from ringback.cli import account, device, imports, key, lists, member, webhook
 from ringback.cli.common import fail, warn_unknown_settings
 from ringback.cli.export import export
+from ringback.cli.follow import follow
 from ringback.cli.imports import import_
 from ringback.cli.server import demo, migrate, openapi, serve, worker
 from ringback.errors import InvalidParameter, RingbackError
@@ -36,6 +37,7 @@ app.command("import")(import_)
 app.add_typer(imports.app, name="imports")
 app.add_typer(lists.app, name="list")
 app.command()(export)
+app.command()(follow)
 app.command()(migrate)
 app.command()(openapi)
 

@@ -24,7 +24,7 @@ from ringback.webhooks import (
     delivery_by_id,
     list_deliveries,
     list_webhooks,
-    replay,
+    replay_all,
     resend,
 )
 
@@ -155,14 +155,8 @@ def replay_(
         raise InvalidParameter(
             "Give --from and --to, moments such as 2026-02-24T12:49:39Z, or --from-change and --to-change."
         )
-    account_id, queued, place, begin = _account(WEBHOOK, id), 0, "change" if by_change else "created_ms", first
-    while True:
-        answer = write(lambda c, b=begin, p=place: replay(c, account_id, id, p, b, last))  # type: ignore[misc]
-        queued += answer["queued"]
-        if not answer["has_more"]:
-            break
-        begin = answer["next_from_change"]
-    print(queued)
+    account_id, place = _account(WEBHOOK, id), "change" if by_change else "created_ms"
+    print(with_database(lambda database: replay_all(database, account_id, id, place, first, last)))
 
 
 @app.command()

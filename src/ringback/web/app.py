@@ -21,11 +21,13 @@ from ringback.db import open_database
 from ringback.errors import RingbackError
 from ringback.logs import configure_logs
 from ringback.settings import load_settings
+from ringback.streams import END_STREAMS, Hub
 from ringback.web.answers import answer_error, answer_fault, answer_http_error
 from ringback.web.auth import PUBLIC, guard
-from ringback.web.calls import calls, end_call, one_call
+from ringback.web.calls import calls, changes, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
+from ringback.web.events import events
 from ringback.web.health import healthz, readyz
 from ringback.web.observe import metrics, observed
 from ringback.web.openapi import openapi
@@ -69,6 +71,19 @@ from ringback.web.pages.settings import (
     turn_on_two_factor,
     two_factor_page,
 )
+from ringback.web.pages.webhooks import (
+    add_webhook,
+    change_one_webhook,
+    new_secret,
+    pause_webhook,
+    remove_webhook,
+    replay_days,
+    resume_webhook,
+    send_again,
+    try_webhook,
+    webhook_page,
+    webhooks_page,
+)
 from ringback.web.pairing import agent_program, pair_device, pair_page
 from ringback.web.sync import sync_calls, sync_heartbeat, sync_manifest, sync_rejected
 from ringback.web.webhooks import (
@@ -109,9 +124,11 @@ ROUTES = [
     sync_heartbeat,  # POST /v1/sync/heartbeat
     sync_manifest,  # POST /v1/sync/manifest
     calls,  # GET /v1/calls
+    changes,  # GET /v1/changes
     one_call,  # GET /v1/calls/{id}
     end_call,  # DELETE /v1/calls/{id}
     pair_device,  # POST /v1/devices/pair
+    events,  # GET /v1/events
     webhooks,  # GET /v1/webhooks
     make_webhook,  # POST /v1/webhooks
     one_webhook,  # GET /v1/webhooks/{id}
@@ -143,6 +160,17 @@ ROUTES = [
     imports_page,  # GET /imports
     drop_files,  # POST /imports
     import_page,  # GET /imports/{id}
+    webhooks_page,  # GET /webhooks
+    add_webhook,  # POST /webhooks
+    webhook_page,  # GET /webhooks/{id}
+    change_one_webhook,  # POST /webhooks/{id}/change
+    pause_webhook,  # POST /webhooks/{id}/pause
+    resume_webhook,  # POST /webhooks/{id}/resume
+    remove_webhook,  # POST /webhooks/{id}/delete
+    new_secret,  # POST /webhooks/{id}/secret
+    try_webhook,  # POST /webhooks/{id}/test
+    replay_days,  # POST /webhooks/{id}/replay
+    send_again,  # POST /webhooks/{id}/deliveries/{id}/resend
     developers_page,  # GET /developers
     docs_page,  # GET /docs
     make_key,  # POST /developers/keys
@@ -190,7 +218,7 @@ async def name_methods(message: Message, scope: Scope) -> None:
 
 def create_app() -> ASGIApp:
     """The ASGI application of one worker; `state.database` is open while it runs, `state.imports` are its
-    tasks, `state.worker` sends webhooks."""
+    tasks, `state.worker` sends webhooks, `state.hub` has its open streams."""
     # A worker has its parent's handler, which would swallow the signal until the worker has one of its own.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     configure_logs()
@@ -228,9 +256,13 @@ async def _database(app: Litestar) -> AsyncIterator[None]:
     app.state.worker = Worker(app.state.database, app.state.settings) if app.state.settings.worker else None
     if app.state.worker:
         app.state.worker.start()
+    app.state.hub = Hub(app.state.database, app.state.settings.streams_per_key)
+    app.state.hub.start()
+    asyncio.get_running_loop().add_signal_handler(END_STREAMS, app.state.hub.end_streams)
     try:
         yield
     finally:
+        await app.state.hub.stop()
         if app.state.worker:
             await app.state.worker.stop()
         for task in app.state.imports:

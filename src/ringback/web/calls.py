@@ -11,6 +11,7 @@ from litestar import HttpMethod, Request, Response, delete, route
 from litestar.datastructures import State
 
 from ringback.accounts import Account, check_not_expired
+from ringback.calls.changes import Changes, changes_after
 from ringback.calls.filters import ListedCall, calls_after, find_call, read_filters, total_of
 from ringback.calls.parameters import integer, word
 from ringback.calls.store import delete_call
@@ -53,6 +54,17 @@ async def calls(request: Request[Any, Any, Any], state: State) -> Response[bytes
     if with_total:
         answer["total"], answer["total_exact"] = await total_of(database, account, filters)
     return json_answer(answer)
+
+
+@route("/v1/changes", http_method=READ, opt=KEY)
+async def changes(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """What has changed since a cursor, in the order of commits; without one, from the beginning."""
+    account: Account = request.state.account
+    check_not_expired(account)
+    query = Query(request.scope)
+    limit, cursor = integer(query, "limit", 100, 1, 1_000), query.get("cursor")
+    found: Changes = await state.database.read_long(lambda c: changes_after(c, account.id, cursor, limit))
+    return json_answer({"changes": found.changes, "next_cursor": found.cursor, "has_more": found.has_more})
 
 
 @route("/v1/calls/{call_id:str}", http_method=READ, opt=KEY)

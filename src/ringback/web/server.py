@@ -20,6 +20,7 @@ from granian.log import LogLevels
 
 from ringback.errors import Conflict
 from ringback.logs import FOREIGN_LOGS
+from ringback.streams import END_STREAMS
 
 APPLICATION: Final = "ringback.web.app:create_app"
 
@@ -36,7 +37,7 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
     os.environ["RINGBACK_DATABASE_URL_FILE"] = ""  # it would win, also where it stands in a file .env
     url = _local_url(host, port)
     threading.Thread(target=_tell_when_ready, args=(url, on_ready), daemon=True).start()
-    server = Granian(
+    server = _Server(
         APPLICATION,
         factory=True,
         interface=Interfaces.ASGI,
@@ -53,6 +54,16 @@ def serve(host: str, port: int, workers: int, database_url: str, on_ready: Calla
         # Loaded once, so that workers, which are forks, start fast; only now, since it looks for that folder.
         import_module(APPLICATION.partition(":")[0])
         server.serve()
+
+
+class _Server(Granian):  # type: ignore[misc,valid-type]  # the name stands for the class of this system
+    """A server that ends open streams before it ends its workers."""
+
+    def _stop_workers(self) -> None:
+        for worker in self.wrks:
+            if worker.is_alive():
+                os.kill(worker.inner.pid, END_STREAMS)
+        super()._stop_workers()
 
 
 def check_address(host: str, port: int) -> None:

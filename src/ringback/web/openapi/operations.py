@@ -10,9 +10,10 @@ from ringback.calls.filters import MOST_NUMBER
 from ringback.calls.manifest import CLASSES, MOST_ROWS, MOST_SECOND
 from ringback.calls.query import ORDERS
 from ringback.events import TYPES
-from ringback.web.calls import calls, end_call, one_call
+from ringback.web.calls import calls, changes, end_call, one_call
 from ringback.web.compat import incoming_list, missed_list, outgoing_list, phone_list
 from ringback.web.devices import change_device, devices, end_device, end_gap, one_device
+from ringback.web.events import events
 from ringback.web.health import healthz, readyz
 from ringback.web.observe import metrics
 from ringback.web.openapi.schemas import (
@@ -276,8 +277,29 @@ OPERATIONS: Final = {
         ),
         errors=("api_expired", "cursor_expired"),
     ),
+    changes: Operation(
+        CALLS,
+        reference("ChangeList"),
+        {
+            "changes": [
+                {"op": "upsert", "call": _CALL},
+                {"op": "delete", "id": "c1-16", "deleted_at": "2026-02-24T12:50:01.004Z"},
+            ],
+            "next_cursor": "AAAA",
+            "has_more": False,
+        },
+        (_limit(100, 1_000), Parameter("cursor", "The `next_cursor` of the answer before.", text())),
+        errors=("api_expired", "cursor_expired"),
+    ),
     one_call: Operation(CALLS, reference("Call"), _CALL, errors=("api_expired", "not_found")),
     end_call: Operation(CALLS, None, errors=("api_expired", "forbidden", "not_found"), status=204),
+    events: Operation(
+        WEBHOOKS,
+        text("Server-sent events: `event` is a type, `data` the body that webhooks get, `id` where to go on."),
+        "retry: 3000\nid: AAAA\n\n",
+        errors=("api_expired", "cursor_expired", "rate_limited"),
+        media_type="text/event-stream",
+    ),
     webhooks: Operation(WEBHOOKS, reference("WebhookList"), {"webhooks": [_WEBHOOK], "next_cursor": None}),
     make_webhook: Operation(
         WEBHOOKS,

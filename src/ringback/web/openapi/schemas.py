@@ -97,6 +97,18 @@ WEBHOOK: Final = {
 }
 
 SCHEMAS: Final[dict[str, Schema]] = {
+    "ChangeList": record(
+        changes=some(
+            {
+                "oneOf": [
+                    record(op=word("upsert"), call=reference("Call")),
+                    record(op=word("delete"), id=text("The call's id."), deleted_at=moment()),
+                ]
+            }
+        ),
+        next_cursor=text("What to send as `cursor` next time, at the end too."),
+        has_more=BOOLEAN,
+    ),
     "Webhook": record(**WEBHOOK),
     "NewWebhook": record(**WEBHOOK, secret=text("What events are signed with; it can't be shown again.")),
     "WebhookList": record(webhooks=some(reference("Webhook")), next_cursor=NEXT_CURSOR),

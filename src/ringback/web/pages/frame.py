@@ -60,14 +60,15 @@ NOT_PAGES: Final = (
 LARGEST_FORM: Final = 100_000
 
 NAVIGATION: Final = (
-    ("/", N_("Overview"), "o"),
-    ("/calls", N_("Calls"), "c"),
-    ("/phones", N_("Phones"), "p"),
-    ("/imports", N_("Imports"), "i"),
-    ("/developers", N_("Developers"), "d"),
-    ("/settings", N_("Settings"), "s"),
+    ("/", N_("Overview"), "o", "viewer"),
+    ("/calls", N_("Calls"), "c", "viewer"),
+    ("/phones", N_("Phones"), "p", "viewer"),
+    ("/imports", N_("Imports"), "i", "viewer"),
+    ("/webhooks", N_("Webhooks"), "w", "manager"),
+    ("/developers", N_("Developers"), "d", "viewer"),
+    ("/settings", N_("Settings"), "s", "viewer"),
 )
-"""Address, name and key of each page that the bar on top leads to."""
+"""Address, name and key of each page that the bar on top leads to, and the role that it is for."""
 
 SENTENCES: Final = {
     "api_expired": N_("This account's plan has ended, so its calls are not shown. Ask whoever runs the server."),
@@ -174,7 +175,8 @@ def render(
                 "path": request.scope["path"],
                 "root": root(request),
                 "show": formats.Formats(language, found.account.time_zone if found else "UTC"),
-                "navigation": NAVIGATION,
+                "navigation": [entry[:3] for entry in NAVIGATION if found and may(found.role, entry[3])],
+                "plurals": _plurals(language),
                 "error": None,
                 **context,
                 "form": defaultdict(str, form or {}),
@@ -182,6 +184,15 @@ def render(
         )
     )
     return Response(text, media_type="text/html", status_code=status, headers={**HEADERS, **(headers or {})})
+
+
+@cache
+def _plurals(language: str) -> list[tuple[str, int]]:
+    """Each plural category of a language, as browsers know it, with a number that takes it."""
+    found: dict[str, int] = {}
+    for number in (*range(200), 1_000_000):
+        found.setdefault(locale(language).plural_form(number), number)
+    return list(found.items())
 
 
 @cache
