@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from browser import chromium
 from postgresql import new_database, postgresql_server
+from receiver import Receiver
 from service import LOGS, SECRETS, Service, Shell
 
 # One profile everywhere: without it hypothesis takes another one where CI is set, and tests differ there.
@@ -94,3 +95,11 @@ def service(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> Iter
     service = Service(fresh(request.param))
     yield service
     service.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()

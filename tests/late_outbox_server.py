@@ -44,5 +44,5 @@ def create_app() -> ASGIApp:
 if __name__ == "__main__":
     from ringback.cli import main
 
-    server.APPLICATION = "late_outbox_server:create_app"  # type: ignore[misc]
+    vars(server)["APPLICATION"] = "late_outbox_server:create_app"
     main()

@@ -32,5 +32,5 @@ def create_app() -> Litestar:
 if __name__ == "__main__":
     from ringback.cli import main
 
-    server.APPLICATION = "lying_server:create_app"  # type: ignore[misc]
+    vars(server)["APPLICATION"] = "lying_server:create_app"
     main()

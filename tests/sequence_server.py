@@ -24,12 +24,13 @@ def create_app() -> ASGIApp:
         return counters._replace(last_change=row[0] * NUMBERS_A_BATCH)
 
     store._lock_account = lock_later
-    store._SET_COUNTERS = store._SET_COUNTERS.replace("last_change = $4", "last_change = greatest(last_change, $4)")  # type: ignore[misc]
+    monotonic = store._SET_COUNTERS.replace("last_change = $4", "last_change = greatest(last_change, $4)")
+    vars(store)["_SET_COUNTERS"] = monotonic
     return app.create_app()
 
 
 if __name__ == "__main__":
     from ringback.cli import main
 
-    server.APPLICATION = "sequence_server:create_app"  # type: ignore[misc]
+    vars(server)["APPLICATION"] = "sequence_server:create_app"
     main()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,10 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.endswith("}")]
 
 
+def is_printed(file: Path, id: str) -> bool:
+    return any(one["call"]["id"] == id for one in lines_of(file))
+
+
 def test_follow_prints_what_comes_and_goes_on_where_it_was(service: Service, tmp_path: Path) -> None:
     customer = service.customer()
     out, state = tmp_path / "out", tmp_path / "state"
@@ -206,9 +211,10 @@ def test_follow_prints_what_comes_and_goes_on_where_it_was(service: Service, tmp
     for number in range(3):
         with out.open("wb") as stream:
             process = subprocess.Popen(command, env=variables, stdout=stream)
-        wait_until(lambda n=number: n or lines_of(out))  # type: ignore[misc]
+        if number == 0:
+            wait_until(lambda: lines_of(out))
         [result] = service.send(customer.token, call(f"+1202555011{number}"))["results"]
-        wait_until(lambda id=result["id"]: any(one["call"]["id"] == id for one in lines_of(out)))  # type: ignore[misc]
+        wait_until(partial(is_printed, out, result["id"]))
         process.kill()
         process.wait()
         apply(copy, lines_of(out))

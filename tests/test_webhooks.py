@@ -30,13 +30,6 @@ def service(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> Iter
     service.stop()
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
 class Shop:
     """A customer with an endpoint."""
 

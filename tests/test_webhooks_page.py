@@ -25,13 +25,6 @@ def service(request: pytest.FixtureRequest, fresh: Callable[[str], str]) -> Iter
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
-@pytest.fixture
 def shop(service: Service) -> Customer:
     return service.customer()
 

@@ -10,6 +10,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from ringback.db import Connection, Database
@@ -157,10 +158,8 @@ class Hub:
 
     async def _look(self) -> None:
         for account_id, channel in list(self._channels.items()):
-            after = channel.position
-            found = await self._database.read(
-                lambda c, a=account_id, p=after: events_after(c, a, p, EVENTS_AT_ONCE)  # type: ignore[misc]
-            )
+            look = partial(events_after, account_id=account_id, change=channel.position, limit=EVENTS_AT_ONCE)
+            found = await self._database.read(look)
             if found:
                 channel.add(found)
             if len(found) == EVENTS_AT_ONCE:

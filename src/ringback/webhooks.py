@@ -18,7 +18,7 @@ from ringback.events import KEPT_MS, TEST, TYPES, add_deliveries, add_event
 from ringback.ids import DELIVERY, WEBHOOK, make_id, read_id
 from ringback.times import now_ms, rfc3339, today
 
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105
+PREFIX: Final = "whsec_"
 SECRET_BYTES: Final = 32
 OVERLAP_S: Final = 86_400
 LONGEST_OVERLAP_S: Final = 30 * 86_400
@@ -79,14 +79,14 @@ def check_events(values: Iterable[Any]) -> str:
 def check_secret(text: str | None) -> str:
     """A given secret, or a new one. Raises InvalidParameter."""
     if text is None:
-        return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    encoded = text.removeprefix(SECRET_PREFIX)
+        return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    encoded = text.removeprefix(PREFIX)
     try:
-        right = text.startswith(SECRET_PREFIX) and len(base64.b64decode(encoded, validate=True)) == SECRET_BYTES
+        right = text.startswith(PREFIX) and len(base64.b64decode(encoded, validate=True)) == SECRET_BYTES
     except (binascii.Error, ValueError):
         right = False
     if not right:
-        raise InvalidParameter(f"secret must be {SECRET_PREFIX} and the base64 of {SECRET_BYTES} bytes.")
+        raise InvalidParameter(f"secret must be {PREFIX} and the base64 of {SECRET_BYTES} bytes.")
     return text
 
 

@@ -125,11 +125,15 @@ class Worker:
         attempt = await send(
             claim.url, claim.body, headers, settings.webhook_networks, settings.webhook_timeout_s, self._resolve
         )
-        with suppress(RingbackError):  # what can't be noted is sent again when the claim ends
+        try:
             await self._database.write(
                 lambda connection: note_attempt(connection, claim, attempt, settings.webhook_retries_s),
                 claim.account_id,
             )
+        except RingbackError:
+            pass  # what can't be noted is sent again when the claim ends
+        except Exception as error:
+            log_fault(error)
 
     async def _renew(self) -> None:
         """Keep the claims of what is under way."""

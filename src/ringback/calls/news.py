@@ -19,17 +19,21 @@ NEWS_MS: Final = 7 * DAY_MS
 """An older call is history, and nobody is told."""
 
 
+def kinds_before(call: Call) -> int:
+    """The kinds that a call had before its present one, as Call keeps them, with the one that the batch has changed."""
+    if call.counted is None or call.counted[0] == call.facts.kind:
+        return call.earlier_kinds
+    return call.earlier_kinds | 1 << call.counted[0]
+
+
 def event_type(call: Call) -> str | None:
     """Which event a batch made of a call; None where it made none."""
     kind = call.facts.kind
     if call.counted is None:
         return TOLD_KINDS.get(kind)
     before = call.counted[0]
-    if kind != before:
-        had = call.earlier_kinds | 1 << before
-        call.earlier_kinds = had
-        if kind in TOLD_KINDS and not had & 1 << kind:
-            return TOLD_KINDS[kind]
+    if kind != before and kind in TOLD_KINDS and not kinds_before(call) & 1 << kind:
+        return TOLD_KINDS[kind]
     told = kind in TOLD_KINDS or before in TOLD_KINDS
     return "call.updated" if call.changed and told else None
 

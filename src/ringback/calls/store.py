@@ -15,7 +15,7 @@ import msgspec
 from ringback.calls.contract import BadReport, CallReport
 from ringback.calls.matching import Call, Identity, Known, identify
 from ringback.calls.merge import Facts, facts_of, forget_moment, merge, new_nearness
-from ringback.calls.news import event_type, tell_of_calls, tell_of_deletion, told_since
+from ringback.calls.news import event_type, kinds_before, tell_of_calls, tell_of_deletion, told_since
 from ringback.calls.rejected import keep_rejected
 from ringback.db import Connection, Row
 from ringback.errors import NotFound
@@ -300,7 +300,7 @@ def _columns(identity: Identity, call: Call) -> Row:
     return (
         facts.kind, call.party_id, at_ms, int(precise), call.duration, facts.presentation, facts.country_iso,
         facts.sim_id, facts.type_raw, facts.source, call.nearness, call.change, call.updated_ms, call.other_second,
-        call.number, identity.second, identity.occurrence, call.earlier_kinds,
+        call.number, identity.second, identity.occurrence, kinds_before(call),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +43,8 @@ async def _follow(database: Database, name: str, state: Path | None, *, once: bo
     try:
         while True:
             woken.clear()
-            found = await database.read_long(
-                lambda connection, after=cursor: changes_after(connection, account.id, after, CHANGES_AT_ONCE)  # type: ignore[misc]
-            )
+            read_on = partial(changes_after, account_id=account.id, cursor=cursor, limit=CHANGES_AT_ONCE)
+            found = await database.read_long(read_on)
             for change in found.changes:
                 print(msgspec.json.encode(change).decode())
             # What is printed and not yet noted is printed again: rather twice than never.

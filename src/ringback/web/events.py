@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from litestar import Request, get
@@ -79,9 +80,8 @@ async def _frames(
         woken = channel.woken
         found = channel.after(position)
         if found is None:
-            found = await database.read(
-                lambda connection, after=position: events_after(connection, account_id, after, EVENTS_AT_ONCE)  # type: ignore[misc]
-            )
+            read_on = partial(events_after, account_id=account_id, change=position, limit=EVENTS_AT_ONCE)
+            found = await database.read(read_on)
         if found:
             yield b"".join(_frame(event, make) for event in found)
             position = found[-1].change

@@ -33,7 +33,10 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of parts) {
         const fresh = page.getElementById(part.id);
-        if (fresh && fresh.outerHTML !== part.outerHTML && !part.contains(document.activeElement)) part.replaceWith(fresh);
+        const isInUse = part.contains(document.activeElement) || part.querySelector("details[open]");
+        if (!fresh || isInUse || fresh.outerHTML === part.outerHTML) continue;
+        part.replaceWith(fresh);
+        htmx.process(fresh);
       }
     } catch {
       // The line that says that the server is away stands there already.
